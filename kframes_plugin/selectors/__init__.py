@@ -1,0 +1,1 @@
+"""Selectors: one algorithm a file, each a callable ``(frames, query) -> clips``. Any file here can be deleted alone."""

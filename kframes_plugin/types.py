@@ -1,0 +1,170 @@
+"""All the words of kframes: Frame, Candidates, Clip, Prediction, Selector, Cost.
+
+Two rules of measure hold everywhere: time is a float in seconds from the first frame of the video;
+a span is half-open, [start, end).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Priority = Literal["P1", "P2"]
+Strategy = Literal["auto", "focused", "hybrid", "uniform"]
+Span = tuple[float, float]
+
+PRIORITIES: tuple[Priority, ...] = ("P1", "P2")
+STRATEGIES: tuple[Strategy, ...] = ("auto", "focused", "hybrid", "uniform")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        timestamp: when it comes on screen; seconds from the first frame, >= 0.
+        duration: how long it stands, seconds, >= 0. A decoded frame stands until the next frame of
+            the video; a candidate stands until the next candidate: [timestamp, timestamp + duration).
+        image: the picture, an RGB ``PIL.Image`` the right way up.
+    """
+
+    timestamp: float
+    duration: float
+    image: Image.Image
+
+    @property
+    def end(self) -> float:
+        """``timestamp + duration``, seconds."""
+        return self.timestamp + self.duration
+
+
+class Candidates(Sequence[Frame]):
+    """The candidate frames of one video: an immutable sequence of :class:`Frame` in time order.
+
+    Attributes:
+        duration: length of the whole video, seconds, > 0.
+        cache: what selectors keep between two queries on the same frames (image embeddings, a
+            prefilled prompt ...), one entry a selector. It lives as long as the frames do.
+    """
+
+    def __init__(self, frames: Iterable[Frame], duration: float) -> None:
+        self._frames = tuple(frames)
+        self.duration = duration
+        self.cache: dict[object, Any] = {}
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Frame, ...]: ...
+    def __getitem__(self, index: int | slice) -> Frame | tuple[Frame, ...]:
+        return self._frames[index]
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A span of the video that a selector chose for a query.
+
+    Attributes:
+        start: first second of the clip, >= 0.
+        end: end of the clip, seconds, > start (the span is [start, end)).
+        priority: "P1" (top) or "P2" (secondary).
+        reason: why it was chosen, in words, for people; may be empty.
+        score: the selector's confidence, 0 to 1, or None where it has none.
+
+    Raises:
+        ValueError: a field is out of its range.
+    """
+
+    start: float
+    end: float
+    priority: Priority = "P1"
+    reason: str = ""
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start < self.end):
+            raise ValueError(f"a clip needs 0 <= start < end, finite seconds; got start={self.start}, end={self.end}")
+        if self.priority not in PRIORITIES:
+            raise ValueError(f'priority must be "P1" or "P2"; got {self.priority!r}')
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ValueError(f"score must lie in 0..1 or be None; got {self.score}")
+
+    @property
+    def length(self) -> float:
+        """``end - start``, seconds, > 0."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a selection cost.
+
+    Attributes:
+        frames_decoded: frames the decoder had to produce, also those only passed on the way, >= 0.
+        candidates: candidate frames shown to the selector, >= 0.
+        model_calls: forward or generate calls of a model, or requests to a server, >= 0.
+        tokens_in: tokens the model read, >= 0 (0 where unknown).
+        tokens_out: tokens the model wrote, >= 0 (0 where unknown).
+        seconds: wall-clock seconds by step ("candidates", "selector", "keyframes" ...).
+        peak_memory_mb: peak memory of the process (or of the GPU, where one is used), MB, or None.
+    """
+
+    frames_decoded: int = 0
+    candidates: int = 0
+    model_calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_mb: float | None = None
+
+    def __add__(self, other: Cost) -> Cost:
+        """Both costs together: counts and seconds add up, the peak memory is the larger one."""
+        steps = dict(self.seconds)
+        for step, value in other.seconds.items():
+            steps[step] = steps.get(step, 0.0) + value
+        peaks = [peak for peak in (self.peak_memory_mb, other.peak_memory_mb) if peak is not None]
+        counts = {
+            f.name: getattr(self, f.name) + getattr(other, f.name)
+            for f in fields(self)
+            if f.name not in ("seconds", "peak_memory_mb")
+        }
+        return Cost(**counts, seconds=steps, peak_memory_mb=max(peaks) if peaks else None)
+
+
+class Prediction(list[Clip]):
+    """The clips a selector chose, best first, with what it has to say about them.
+
+    A selector may return a plain list of clips; this one also carries notes and cost.
+
+    Attributes:
+        notes: what was out of the ordinary (an answer repaired, the query unknown ...), one sentence each.
+        cost: model calls and tokens of this prediction.
+    """
+
+    def __init__(self, clips: Iterable[Clip] = (), *, notes: Iterable[str] = (), cost: Cost | None = None) -> None:
+        super().__init__(clips)
+        self.notes: tuple[str, ...] = tuple(notes)
+        self.cost = cost if cost is not None else Cost()
+
+
+class Selector(Protocol):
+    """Anything that names the clips of a video that matter to a query; a plain function will do.
+
+    It is called with the candidate frames in time order and the query, and returns the clips, best
+    first, or an empty list when nothing matches. It never sees k. ``frames`` is a :class:`Candidates`
+    when it comes from kframes, so ``frames.duration`` and ``frames.cache`` can be used.
+
+    A selector may have these attributes, which :class:`~kframes_plugin.KFrames` follows:
+    ``candidates`` (int, how many candidate frames it wants) and ``frame_size`` (int, their long side
+    in pixels, or (width, height)).
+    """
+
+    def __call__(self, frames: Sequence[Frame], query: str, /) -> list[Clip]: ...
