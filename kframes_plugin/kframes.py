@@ -1,0 +1,376 @@
+"""KFrames: the whole flow. Read this first.
+
+    path -> OpenVideo -> candidate frames -> selector(frames, query) -> clips -> allocate(clips, k) -> frames -> Selection
+
+The selector never sees k: it names the clips that matter, and the budget is spent afterwards.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from kframes_plugin.allocation import DEFAULT, Allocation, allocate, resolve
+from kframes_plugin.scenes import detect_scenes
+from kframes_plugin.selection import Drawing, Selection
+from kframes_plugin.types import STRATEGIES, Candidates, Clip, Cost, Frame, Prediction, Selector, Span, Strategy
+from kframes_plugin.video import OpenVideo
+
+log = logging.getLogger("kframes")
+
+CANDIDATES = 256  # T of the paper
+CANDIDATE_SIZE = 448  # long side in pixels, where the selector does not say
+
+Video = str | os.PathLike[str] | Sequence[Frame] | OpenVideo
+Progress = Callable[[str, int, int], None]  # (step, done, total)
+
+
+class KFrames:
+    """Query-aware key clips and any-k keyframes.
+
+    Args:
+        selector: any callable ``(frames, query) -> clips``; see :class:`~kframes_plugin.types.Selector`.
+        candidates: candidate frames shown to the selector, >= 1; when None, what the selector asks for, else 256.
+        strategy: "auto", "focused", "hybrid" or "uniform": see :func:`~kframes_plugin.allocation.allocate`.
+        allocation: weights of the priorities, hybrid's share, the rule of "auto".
+        candidate_size: size of the candidates: long side in pixels or (width, height); when None, what the selector
+            asks for, else 448.
+        frame_size: the same for the keyframes; None is the size of the video.
+        video_options: keyword arguments for :class:`~kframes_plugin.video.OpenVideo`: decoder, limits, allow_urls.
+
+    Raises:
+        TypeError: the selector is not callable.
+        ValueError: candidates < 1 or an unknown strategy.
+    """
+
+    def __init__(
+        self,
+        selector: Selector,
+        *,
+        candidates: int | None = None,
+        strategy: Strategy = "auto",
+        allocation: Allocation = DEFAULT,
+        candidate_size: int | tuple[int, int] | None = None,
+        frame_size: int | tuple[int, int] | None = None,
+        video_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not callable(selector):
+            raise TypeError(f"selector must be callable as selector(frames, query); got {type(selector).__name__}")
+        self.selector = selector
+        self.candidates = candidates or _wanted(selector, "candidates") or CANDIDATES
+        if not isinstance(self.candidates, int) or self.candidates < 1:
+            raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
+        self.candidate_size = candidate_size or _wanted(selector, "frame_size") or CANDIDATE_SIZE
+        self.drawing = Drawing(_strategy(strategy), asdict(allocation), frame_size, dict(video_options or {}))
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | os.PathLike[str] = "scenes", *, device: str | None = None, dtype: str = "auto", **options: Any
+    ) -> Self:
+        """A KFrames with a selector by name.
+
+        Args:
+            model: "uniform"; "scenes"; "openclip:ARCH/WEIGHTS"; "https://host/v1#model" (an OpenAI-compatible
+                server; key from KFRAMES_API_KEY or OPENAI_API_KEY); otherwise a transformers id or directory, or
+                the directory of a PEFT adapter.
+            device: "cpu", "cuda", "cuda:1" ...; automatic when None.
+            dtype: "auto", "float32", "bfloat16" or "float16".
+            options: keyword arguments of :class:`KFrames`.
+
+        Raises:
+            SelectorError: the selector cannot be loaded; the message says what to do.
+        """
+        return cls(load_selector(os.fspath(model), device=device, dtype=dtype), **options)
+
+    def select(
+        self,
+        video: Video,
+        query: str,
+        k: int = 8,
+        *,
+        strategy: Strategy | None = None,
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Choose exactly min(k, frames) distinct frames of a video for a query.
+
+        Args:
+            video: path of a local file; or frames of your own: a sequence of :class:`Frame`, or an ``OpenVideo``.
+            query: what is looked for, in words.
+            k: frames wanted, >= 1.
+            strategy: another strategy for this call.
+            progress: called as ``progress(step, done, total)`` while frames are decoded.
+
+        Raises:
+            TypeError, ValueError: wrong arguments, before any work is done.
+            VideoError: the video cannot be read.
+            SelectorError: the selector cannot answer.
+        """
+        _check(query, k, strategy)
+        with self.open(video, progress=progress) as session:
+            return session.select(query, k, strategy=strategy)
+
+    def open(self, video: Video, *, progress: Progress | None = None) -> VideoSession:
+        """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
+        return VideoSession(self, video, progress)
+
+    def select_many(
+        self, requests: Iterable[tuple[Video, str]], k: int = 8, *, strategy: Strategy | None = None
+    ) -> Iterator[Selection]:
+        """Select for many (video, query) pairs, in their order; queries on one video in a row share one look at it."""
+        session: VideoSession | None = None
+        opened: Video | None = None
+        try:
+            for video, query in requests:
+                _check(query, k, strategy)
+                if session is None or video is not opened and video != opened:
+                    if session is not None:
+                        session.close()
+                    session, opened = self.open(video), video
+                yield session.select(query, k, strategy=strategy)
+        finally:
+            if session is not None:
+                session.close()
+
+
+class VideoSession:
+    """One opened video, its candidate frames and what the selector keeps of them. Use it as a context manager.
+
+    Attributes:
+        video: the :class:`OpenVideo`.
+        duration: length of the video, seconds.
+
+    One thread at a time.
+    """
+
+    def __init__(self, kframes: KFrames, video: Video, progress: Progress | None = None) -> None:
+        start = perf_counter()
+        self._kframes = kframes
+        self._progress = progress
+        self._owns = not isinstance(video, OpenVideo)
+        self.video = _opened(video, kframes.drawing.video_options)
+        self.duration = self.video.duration
+        self._candidates: Candidates | None = None
+        self._scenes: tuple[Span, ...] = ()
+        self._unpaid = Cost(seconds={"open": perf_counter() - start})
+
+    def select(self, query: str, k: int = 8, *, strategy: Strategy | None = None) -> Selection:
+        """The same as :meth:`KFrames.select`; the candidate frames are decoded once for all queries."""
+        _check(query, k, strategy)
+        kframes = self._kframes
+        frames = self.candidates()
+        start = perf_counter()
+        clips, notes = _inside(kframes.selector(frames, query), self.duration)
+        predicted = Cost(candidates=len(frames), seconds={"selector": perf_counter() - start})
+        cost, self._unpaid = self._unpaid + predicted + getattr(clips, "cost", Cost()), Cost()
+        found = Selection(
+            video=self.video.path,
+            query=query,
+            k=k,
+            strategy="uniform",
+            clips=tuple(clips),
+            frames=(),
+            cost=cost,
+            notes=notes,
+            duration=self.duration,
+            scenes=self._scenes,
+            candidates=tuple(frame.timestamp for frame in frames),
+            drawing=kframes.drawing,
+        )
+        return draw(found, self.video, k, strategy or kframes.drawing.strategy, self._progress)
+
+    def candidates(self) -> Candidates:
+        """The candidate frames, decoded on the first call."""
+        if self._candidates is None:
+            start, before = perf_counter(), self.video.frames_decoded
+            kframes = self._kframes
+            self._candidates = self.video.candidates(
+                kframes.candidates, size=kframes.candidate_size, progress=_step(self._progress, "candidates")
+            )
+            seconds = {"candidates": perf_counter() - start}
+            self._scenes = tuple(detect_scenes(self._candidates, self.duration))
+            self._unpaid += Cost(frames_decoded=self.video.frames_decoded - before, seconds=seconds)
+        return self._candidates
+
+    def close(self) -> None:
+        """Close the video (not one that was given opened)."""
+        if self._owns:
+            self.video.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def draw(
+    found: Selection, video: OpenVideo, k: int, strategy: Strategy, progress: Progress | None = None
+) -> Selection:
+    """Spend k on the clips of ``found``: allocate, decode, and note what was out of the ordinary."""
+    start, before = perf_counter(), video.frames_decoded
+    settings = Allocation(**found.drawing.allocation)
+    while True:
+        known = len(video.timestamps)
+        times = allocate(
+            found.clips,
+            k,
+            video.timestamps,
+            video.duration,
+            strategy=strategy,
+            scenes=found.scenes,
+            settings=settings,
+        )
+        frames = video.frames_at(times, size=found.drawing.frame_size, progress=_step(progress, "keyframes"))
+        if len(video.timestamps) == known:  # else the file turned out to be damaged: fewer frames than it says
+            break
+    used = resolve(strategy, found.clips, k, video.duration, settings)
+    notes = [*found.notes, *(note for note in video.notes if note not in found.notes)]
+    notes += _drawing_notes(found, k, times, used, strategy)
+    for note in notes:
+        log.warning("%s: %s", found.video, note)
+    drawn = Cost(
+        frames_decoded=video.frames_decoded - before,
+        seconds={"keyframes": perf_counter() - start},
+        peak_memory_mb=_peak_memory_mb(),
+    )
+    drawing = replace(found.drawing, strategy=strategy)
+    return replace(
+        found,
+        k=k,
+        strategy=used,
+        frames=tuple(frames),
+        cost=found.cost + drawn,
+        notes=tuple(notes),
+        duration=video.duration,
+        drawing=drawing,
+        _opened=video,
+    )
+
+
+def redraw(selection: Selection, k: int, strategy: Strategy) -> Selection:
+    """Draw anew from the clips of a selection, made or loaded; behind :meth:`Selection.resample`."""
+    _check(selection.query, k, strategy)
+    found = replace(selection, notes=tuple(n for n in selection.notes if not n.startswith(_DRAWN)), cost=Cost())
+    video = selection._opened
+    if video is not None and not video.closed:
+        return draw(found, video, k, strategy)
+    with OpenVideo(selection.video, **selection.drawing.video_options) as again:
+        return draw(found, again, k, strategy)
+
+
+def select(video: Video, query: str, k: int = 8, *, strategy: Strategy | None = None) -> Selection:
+    """``KFrames.from_pretrained().select(...)``: the same with the default model, in one call."""
+    return KFrames.from_pretrained().select(video, query, k, strategy=strategy)
+
+
+def load_selector(model: str, *, device: str | None = None, dtype: str = "auto") -> Selector:
+    """The selector of a name, as :meth:`KFrames.from_pretrained` describes them. The only map from names to code."""
+    if model == "uniform":
+        from kframes_plugin.selectors.uniform import UniformSelector
+
+        return UniformSelector()
+    if model == "scenes":
+        from kframes_plugin.selectors.scenes import SceneSelector
+
+        return SceneSelector()
+    if model.startswith("openclip:"):
+        from kframes_plugin.selectors.similarity import SimilaritySelector
+
+        return SimilaritySelector.from_pretrained(model.removeprefix("openclip:"), device=device, dtype=dtype)
+    if model.startswith(("http://", "https://")):
+        from kframes_plugin.selectors.remote import RemoteSelector
+
+        return RemoteSelector.from_url(model)
+    from kframes_plugin.selectors.mllm import MLLMSelector
+
+    return MLLMSelector.from_pretrained(model, device=device, dtype=dtype)
+
+
+# Notes of drawing start with these words; they hold for one k only, so resample leaves them out.
+_DRAWN = ("no clip", "the video has only", "the clips hold only")
+
+
+def _drawing_notes(
+    found: Selection, k: int, times: list[float], used: Strategy, asked: Strategy
+) -> Iterator[str]:
+    if not found.clips and asked != "uniform":
+        spread = "over the scenes" if len(times) >= len(found.scenes) > 0 else "over the video"
+        yield f"no clip was found for the query; the frames are spread uniformly {spread}"
+    if len(times) < k:
+        yield f"the video has only {len(times)} frames, {k} were asked for"
+    elif used == "focused":
+        inside = sum(any(clip.start <= time < clip.end for clip in found.clips) for time in times)
+        if inside < k and inside < sum(clip.length for clip in found.clips):
+            yield f"the clips hold only {inside} frames; the other {k - inside} lie outside them"
+
+
+def _inside(answer: list[Clip], duration: float) -> tuple[list[Clip], tuple[str, ...]]:
+    """Check what a selector returned and cut it at the end of the video."""
+    if not isinstance(answer, list) or not all(isinstance(clip, Clip) for clip in answer):
+        raise TypeError(f"a selector must return a list of Clip; got {type(answer).__name__}")
+    notes = list(answer.notes) if isinstance(answer, Prediction) else []
+    kept: list[Clip] = []
+    for clip in answer:
+        if clip.start >= duration:
+            notes.append(f"a clip at {clip.start:.1f}-{clip.end:.1f} s lies after the end of the video; dropped")
+            continue
+        kept.append(replace(clip, end=min(clip.end, duration)))
+    return Prediction(kept, cost=getattr(answer, "cost", None)), tuple(notes)
+
+
+def _check(query: str, k: int, strategy: Strategy | None) -> None:
+    if not isinstance(query, str):
+        raise TypeError(f"query must be a string; got {type(query).__name__}")
+    if not query.strip():
+        raise ValueError("query must not be empty; say in words what is looked for")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise TypeError(f"k must be a whole number; got {k!r} ({type(k).__name__})")
+    if k < 1:
+        raise ValueError(f"k must be at least 1; got {k}")
+    if strategy is not None:
+        _strategy(strategy)
+
+
+def _strategy(strategy: Strategy) -> Strategy:
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
+    return strategy
+
+
+def _wanted(selector: Selector, name: str) -> Any:
+    return getattr(selector, name, None)
+
+
+def _opened(video: Video, options: Mapping[str, Any]) -> OpenVideo:
+    if isinstance(video, OpenVideo):
+        return video
+    if isinstance(video, str | os.PathLike):
+        return OpenVideo(video, **options)
+    if isinstance(video, Sequence):
+        return OpenVideo.from_frames(video)
+    raise TypeError(f"video must be a path, a list of Frame or an OpenVideo; got {type(video).__name__}")
+
+
+def _step(progress: Progress | None, step: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(step, done, total)
+
+
+def _peak_memory_mb() -> float | None:
+    """Peak resident memory of this process in MB, or None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 if sys.platform != "darwin" else 1024 * 1024)
