@@ -173,7 +173,7 @@ class _Areas:
         first = np.where(first == last, np.maximum(first - 1, 0), first)
         last = np.maximum(last, first + 1)
         order = np.argsort(first, kind="stable")
-        start, end, first, last, ranks = (column[order] for column in (start, end, first, last, ranks))
+        start, end, first, last, ranks = start[order], end[order], first[order], last[order], ranks[order]
         far = np.maximum.accumulate(last)
         heads = np.flatnonzero(np.concatenate([[True], first[1:] >= far[:-1]])) if len(first) else first
         if not len(heads):
@@ -282,4 +282,5 @@ def _place(areas: _Areas, counts: Ints, times: Floats) -> Ints:
     # distinct and inside: never before the area, never at or before its predecessor, room left for its successors
     index = np.maximum(index, areas.first[owner] + place)
     index = np.maximum.accumulate(index - np.arange(len(owner))) + np.arange(len(owner))
-    return np.minimum(index, areas.last[owner] - size + place).astype(np.int64)
+    latest: Ints = areas.last[owner] - size + place
+    return np.minimum(index, latest)

@@ -1,6 +1,7 @@
 """KFrames: the whole flow. Read this first.
 
-    path -> OpenVideo -> candidate frames -> selector(frames, query) -> clips -> allocate(clips, k) -> frames -> Selection
+    path -> OpenVideo -> candidate frames -> selector(frames, query) -> clips
+         -> allocate(clips, k) -> timestamps -> frames -> Selection
 
 The selector never sees k: it names the clips that matter, and the budget is spent afterwards.
 """
@@ -129,7 +130,7 @@ class KFrames:
         try:
             for video, query in requests:
                 _check(query, k, strategy)
-                if session is None or video is not opened and video != opened:
+                if session is None or (video is not opened and video != opened):
                     if session is not None:
                         session.close()
                     session, opened = self.open(video), video
@@ -167,6 +168,7 @@ class VideoSession:
         frames = self.candidates()
         start = perf_counter()
         clips, notes = _inside(kframes.selector(frames, query), self.duration)
+        _tell(self.video.path, notes)
         predicted = Cost(candidates=len(frames), seconds={"selector": perf_counter() - start})
         cost, self._unpaid = self._unpaid + predicted + getattr(clips, "cost", Cost()), Cost()
         found = Selection(
@@ -212,9 +214,7 @@ class VideoSession:
         self.close()
 
 
-def draw(
-    found: Selection, video: OpenVideo, k: int, strategy: Strategy, progress: Progress | None = None
-) -> Selection:
+def draw(found: Selection, video: OpenVideo, k: int, strategy: Strategy, progress: Progress | None = None) -> Selection:
     """Spend k on the clips of ``found``: allocate, decode, and note what was out of the ordinary."""
     start, before = perf_counter(), video.frames_decoded
     settings = Allocation(**found.drawing.allocation)
@@ -233,10 +233,9 @@ def draw(
         if len(video.timestamps) == known:  # else the file turned out to be damaged: fewer frames than it says
             break
     used = resolve(strategy, found.clips, k, video.duration, settings)
-    notes = [*found.notes, *(note for note in video.notes if note not in found.notes)]
-    notes += _drawing_notes(found, k, times, used, strategy)
-    for note in notes:
-        log.warning("%s: %s", found.video, note)
+    new = [note for note in video.notes if note not in found.notes]
+    new += _drawing_notes(found, k, times, used, strategy)
+    _tell(found.video, new)
     drawn = Cost(
         frames_decoded=video.frames_decoded - before,
         seconds={"keyframes": perf_counter() - start},
@@ -249,7 +248,7 @@ def draw(
         strategy=used,
         frames=tuple(frames),
         cost=found.cost + drawn,
-        notes=tuple(notes),
+        notes=(*found.notes, *new),
         duration=video.duration,
         drawing=drawing,
         _opened=video,
@@ -299,9 +298,7 @@ def load_selector(model: str, *, device: str | None = None, dtype: str = "auto")
 _DRAWN = ("no clip", "the video has only", "the clips hold only")
 
 
-def _drawing_notes(
-    found: Selection, k: int, times: list[float], used: Strategy, asked: Strategy
-) -> Iterator[str]:
+def _drawing_notes(found: Selection, k: int, times: list[float], used: Strategy, asked: Strategy) -> Iterator[str]:
     if not found.clips and asked != "uniform":
         spread = "over the scenes" if len(times) >= len(found.scenes) > 0 else "over the video"
         yield f"no clip was found for the query; the frames are spread uniformly {spread}"
@@ -325,6 +322,12 @@ def _inside(answer: list[Clip], duration: float) -> tuple[list[Clip], tuple[str,
             continue
         kept.append(replace(clip, end=min(clip.end, duration)))
     return Prediction(kept, cost=getattr(answer, "cost", None)), tuple(notes)
+
+
+def _tell(video: str, notes: Iterable[str]) -> None:
+    """One log line a note: nothing out of the ordinary happens in silence."""
+    for note in notes:
+        log.warning("%s: %s", video or "frames", note)
 
 
 def _check(query: str, k: int, strategy: Strategy | None) -> None:

@@ -42,7 +42,7 @@ class Selection:
     """Key clips and keyframes of one video for one query.
 
     Attributes:
-        video: path of the video, or "frames" where frames were given instead.
+        video: path of the video; "" where frames were given instead.
         query: the query.
         k: frames asked for, >= 1.
         strategy: the strategy that was used: "focused", "hybrid" or "uniform".
@@ -126,7 +126,7 @@ class Selection:
         return jsonable
 
     def save(self, directory: str | Path) -> Path:
-        """Write ``selection.json`` and one JPEG a keyframe (quality 95); returns the directory. It is made if missing."""
+        """Write ``selection.json`` and one JPEG a keyframe (quality 95) to a directory, made if missing; returns it."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         plain = self.to_dict()

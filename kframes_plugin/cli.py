@@ -1,0 +1,141 @@
+"""The command ``kframes``. Results go to stdout, progress and messages to stderr.
+
+Exit codes: 0 done, 1 the video or the selector failed (the message says what to do), 2 wrong arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kframes_plugin import KFramesError, __version__
+from kframes_plugin.types import Strategy
+
+if TYPE_CHECKING:
+    from kframes_plugin.kframes import Progress
+    from kframes_plugin.selection import Selection
+
+app = typer.Typer(
+    name="kframes",
+    help="Query-aware key clips and any-k keyframes from long videos.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+MODELS = "uniform, scenes, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def main() -> None:
+    """Entry point: maps errors to exit codes."""
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("kframes").setLevel(logging.INFO)
+    try:
+        app()
+    except KFramesError as error:
+        print(f"kframes: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _not_blank(query: str) -> str:
+    if not query.strip():
+        raise typer.BadParameter("must not be empty; say in words what is looked for")
+    return query
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Query-aware key clips and any-k keyframes from long videos."""
+    if show:
+        typer.echo(f"kframes {__version__}")
+
+
+@app.command()
+def select(
+    video: Annotated[str, typer.Argument(help="A video file.")],
+    query: Annotated[str, typer.Argument(help="What to look for, in words.", callback=_not_blank)],
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of frames.")] = 8,
+    model: Annotated[str, typer.Option(help=MODELS)] = "scenes",
+    strategy: Annotated[
+        Strategy, typer.Option(help="Inside the clips, dense inside and sparse outside, or neither.")
+    ] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Write frames, JSON, timeline, contact sheet and report here.")
+    ] = None,
+    as_json: Json = False,
+    candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+) -> None:
+    """Choose k frames of VIDEO for QUERY."""
+    from kframes_plugin.kframes import KFrames
+
+    kframes = KFrames.from_pretrained(model, device=device, candidates=candidates, strategy=strategy)
+    with _progress_bar() as progress:
+        selection = kframes.select(video, query, k, progress=progress)
+    if out is not None:
+        selection.save(out)
+        selection.timeline().savefig(out / "timeline.png", dpi=150)
+        selection.contact_sheet().save(out / "contact_sheet.png")
+        selection.to_html(out / "report.html")
+        typer.echo(f"kframes: wrote {len(selection.frames)} frames and report.html to {out}", err=True)
+    typer.echo(json.dumps(selection.to_dict(), indent=1, ensure_ascii=False) if as_json else _text(selection))
+
+
+@app.command()
+def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: Json = False) -> None:
+    """Say what is in VIDEO: true duration, frames, codec, and what is odd about it."""
+    from kframes_plugin.video import OpenVideo
+
+    with OpenVideo(video) as opened:
+        found: dict[str, Any] = {
+            "video": opened.path,
+            "duration": opened.duration,
+            "frames": len(opened.timestamps),
+            "frame_rate": opened.frame_rate,
+            "width": opened.width,
+            "height": opened.height,
+            "rotation": opened.rotation,
+            "codec": opened.codec,
+            "container": opened.container,
+            "notes": list(opened.notes),
+        }
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    for name, value in found.items():
+        typer.echo(f"{name:12}{'; '.join(value) if isinstance(value, list) else value}")
+
+
+def _text(selection: Selection) -> str:
+    """Clips, then frames, one a line, columns apart by tabs."""
+    lines = []
+    for clip in selection.clips:
+        score = "" if clip.score is None else f"{clip.score:.3f}"
+        lines.append(f"clip\t{clip.start:.3f}\t{clip.end:.3f}\t{clip.priority}\t{score}\t{clip.reason}")
+    return "\n".join([*lines, *(f"frame\t{time:.3f}" for time in selection.timestamps)])
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    """A progress bar on stderr, one task a step; silent when stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    bars = Bars(console=Console(stderr=True), transient=True)
+    tasks: dict[str, Any] = {}
+
+    def progress(step: str, done: int, total: int) -> None:
+        if step not in tasks:
+            tasks[step] = bars.add_task(step, total=total)
+        bars.update(tasks[step], completed=done, total=total)
+
+    with bars:
+        yield progress

@@ -1,0 +1,376 @@
+"""Decode chosen frames, and every frame, with PyAV (FFmpeg).
+
+Chosen frames are decoded in runs: from the I-frame a frame depends on to the frame itself, then the decoder is
+drained and the next run begins. A run of one I-frame costs one decoded picture; dense targets make one long run.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from PIL import Image
+
+from kframes_plugin.decoders import DamagedError, Limits, Size, VideoInfo
+from kframes_plugin.decoders.index import (
+    FrameIndex,
+    Packets,
+    index_by_counting,
+    index_by_packets,
+    read_packets,
+    why_not_by_packets,
+)
+from kframes_plugin.decoders.opening import check_duration, check_pixels, open_container, video_stream
+from kframes_plugin.errors import VideoError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_THREADS = min(4, os.cpu_count() or 1)  # frame threads each hold pictures: 4 x 50 MB at 8K
+_WORTH_THREADS = 8  # frames a run; below, starting and draining frame threads costs more than it gains
+_BRIDGE = 4  # packets; decoding across a gap of this size costs less than draining and seeking
+_MAX_FPS = 1000  # packets a second of the allowed duration, so that a hostile file cannot fill the memory
+_LATE = 16  # frames by which a wrong time stamp may come too late before those missing are given up
+_NO_STAMP = -(2**63)
+_SQUARE_ENOUGH = 0.02  # pixels that are this close to square are left as they are (144:143 is rounding, 45:44 is not)
+_SWAPS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270, Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE)
+
+# How the stored picture is turned for display, from the signs (a, b, c, d) of the display matrix, whose
+# x' = a x + c y and y' = b x + d y: (degrees clockwise, PIL operation).
+_TURNS = {
+    (1, 0, 0, 1): (0, None),
+    (0, 1, -1, 0): (90, Image.Transpose.ROTATE_270),
+    (-1, 0, 0, -1): (180, Image.Transpose.ROTATE_180),
+    (0, -1, 1, 0): (270, Image.Transpose.ROTATE_90),
+    (-1, 0, 0, 1): (0, Image.Transpose.FLIP_LEFT_RIGHT),
+    (1, 0, 0, -1): (0, Image.Transpose.FLIP_TOP_BOTTOM),
+    (0, 1, 1, 0): (90, Image.Transpose.TRANSPOSE),
+    (0, -1, -1, 0): (270, Image.Transpose.TRANSVERSE),
+}
+
+
+@dataclass
+class Run:
+    """One stretch of decoding: from key number ``key`` to packet ``last``, for the frames ``ranks``."""
+
+    key: int
+    first: int
+    last: int
+    ranks: list[int] = field(default_factory=list)
+
+
+def plan_runs(index: FrameIndex, ranks: Sequence[int]) -> list[Run]:
+    """The cheapest runs for rising ranks: a new one wherever seeking beats decoding on."""
+    runs: list[Run] = []
+    for rank in ranks:
+        key, packet = index.key_of(rank), int(index.packets[rank])
+        first = int(index.keys[key])
+        if not runs or first > runs[-1].last + _BRIDGE:
+            runs.append(Run(key, first, packet))
+        runs[-1].last = max(runs[-1].last, packet)
+        runs[-1].ranks.append(rank)
+    return runs
+
+
+class PyAVDecoder:
+    """One video file read with PyAV; see :class:`kframes_plugin.decoders.Decoder`.
+
+    Raises:
+        VideoError: it cannot be opened, has no video, is over a limit, or no frame of it can be decoded.
+    """
+
+    name = "pyav"
+
+    def __init__(self, path: str, limits: Limits, *, allow_urls: bool = False) -> None:
+        self.path, self.limits, self.allow_urls = path, limits, allow_urls
+        self.notes: list[str] = []
+        self.frames_decoded = 0
+        self._scaler = VideoReformatter()
+        self._turn: Image.Transpose | None = None
+        self._bad_packets = 0
+        self._files: dict[int, tuple[InputContainer, VideoStream]] = {}
+        try:
+            container, stream = self._file(threads=1)
+            packets = read_packets(container, stream, int(limits.duration * _MAX_FPS))
+            self.index = self._make_index(packets)
+            self.info = self._look()
+            check_duration(path, self.index.duration, limits)
+            self._check_claims(packets)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file; closing twice does no harm."""
+        for container, _ in self._files.values():
+            container.close()
+        self._files.clear()
+
+    def pictures(self, ranks: Sequence[int], size: Size) -> Iterator[tuple[int, Image.Image]]:
+        """See :meth:`kframes_plugin.decoders.Decoder.pictures`."""
+        if self.index.counted:
+            wanted = set(ranks)
+            for rank, frame in self._counted(max(ranks, default=-1) + 1):
+                if rank in wanted:
+                    wanted.remove(rank)
+                    yield rank, self._picture(frame, size)
+            if wanted:
+                raise VideoError(f"{self.path}: decoding it twice gives different frames; convert it to another codec.")
+            return
+        runs = plan_runs(self.index, ranks)
+        length = sum(run.last - run.first + 1 for run in runs)
+        threads = _THREADS if length > _WORTH_THREADS * len(runs) else 1
+        for run in runs:
+            ranks_by_stamp = {int(self.index.stamps[rank]): rank for rank in run.ranks}
+            for frame in self._decode(self.index, run, threads):
+                if frame.pts in ranks_by_stamp:
+                    yield ranks_by_stamp.pop(frame.pts), self._picture(frame, size)
+            if ranks_by_stamp:
+                missing = self.index.timestamps[min(ranks_by_stamp.values())]
+                raise DamagedError(f"{self.path}: the frame at {missing:.3f} s cannot be decoded; the file is damaged.")
+
+    def every_picture(self, size: Size) -> Iterator[tuple[int, Image.Image]]:
+        """See :meth:`kframes_plugin.decoders.Decoder.every_picture`."""
+        if self.index.counted:
+            for place, frame in self._counted(len(self.index)):
+                yield place, self._picture(frame, size)
+            return
+        container, stream = self._file(threads=_THREADS, fresh=True)
+        held: dict[int, Image.Image] = {}  # frames whose time stamps go back come too late and wait here
+        due = 0
+        for frame in self._frames(self._packets(container, stream), stream):
+            rank = self._rank_of(frame)
+            if rank is None or rank < due:
+                continue
+            held[rank] = self._picture(frame, size)
+            if len(held) > _LATE:
+                due = min(held)
+            while due in held:
+                yield due, held.pop(due)
+                due += 1
+        yield from sorted(held.items())
+
+    def reindex(self) -> None:
+        """See :meth:`kframes_plugin.decoders.Decoder.reindex`."""
+        before = len(self.index)
+        self.index = self._count()
+        self.notes.append(f"damaged: {len(self.index)} of {before} frames can be decoded")
+
+    def _rank_of(self, frame: VideoFrame) -> int | None:
+        """The rank of a decoded frame, None for one that is not in the index."""
+        if frame.pts is None:
+            return None
+        rank = int(np.searchsorted(self.index.stamps, frame.pts))
+        return rank if rank < len(self.index) and self.index.stamps[rank] == frame.pts else None
+
+    # ---- opening
+
+    def _file(self, threads: int, *, fresh: bool = False) -> tuple[InputContainer, VideoStream]:
+        """The file opened for that many decoding threads, once each; ``fresh``: again, at its start."""
+        if fresh and threads in self._files:
+            self._files.pop(threads)[0].close()
+        if threads not in self._files:
+            container = open_container(self.path, self.limits, allow_urls=self.allow_urls)
+            try:
+                stream = video_stream(container, self.path, self.limits)
+            except BaseException:
+                container.close()
+                raise
+            stream.codec_context.options = {"max_pixels": str(self.limits.pixels)}
+            stream.codec_context.thread_count = threads
+            stream.thread_type = "FRAME" if threads > 1 else "SLICE"
+            self._files[threads] = container, stream
+        return self._files[threads]
+
+    def _make_index(self, packets: Packets) -> FrameIndex:
+        """From the packets where they tell everything, else from one sequential decode, with a note."""
+        container, stream = self._file(threads=1)
+        if not len(packets):
+            raise VideoError(f"{self.path}: has a video stream but no decodable frame in it; the file is not complete.")
+        trouble = why_not_by_packets(packets, container.format.name, reorders=stream.codec_context.reorder_depth > 0)
+        if not trouble:
+            index = index_by_packets(packets, *self._clock())
+            missing = self._missing_lead(index) if len(index) else set()
+            if missing:
+                index = index_by_packets(packets, *self._clock(), leave_out=missing)
+            left_out = int(packets.shown.sum()) - len(index)
+            if left_out and len(index):
+                self.notes.append(f"starts in the middle: its first {left_out} frames cannot be decoded")
+            if len(index):
+                return index
+        self.notes.append(f"all of it was decoded once to find its frames: {trouble or 'no I-frame is shown'}")
+        index = self._count()
+        if self._bad_packets:
+            self.notes.append(f"damaged: {self._bad_packets} packets cannot be decoded")
+        return index
+
+    def _missing_lead(self, index: FrameIndex) -> set[int]:
+        """Time stamps of frames shown before the first I-frame that need frames from before the file begins.
+
+        (They come where the file begins with a closed group of pictures, and are missing where it was cut.)
+        """
+        lead = int(np.searchsorted(index.stamps, index.key_pts[0]))
+        if not lead:
+            return set()
+        run = Run(0, int(index.keys[0]), int(index.packets[:lead].max()))
+        return set(index.stamps[:lead].tolist()) - {frame.pts for frame in self._decode(index, run, threads=1)}
+
+    def _look(self) -> VideoInfo:
+        """Decode the first frame: it proves that decoding works, and knows size, shape of pixels and rotation."""
+        frame = self._first_frame()
+        if frame is None and not self.index.counted:
+            self.reindex()
+            frame = self._first_frame()
+        container, stream = self._file(threads=1)
+        codec, kind = stream.codec.canonical_name, container.format.name
+        if frame is None:
+            raise VideoError(
+                f"{self.path}: has a video stream ({codec}) but no decodable frame: all of its packets are damaged "
+                "or encrypted; copy or download it again."
+            )
+        width, height = frame.width, frame.height
+        ratio = stream.sample_aspect_ratio
+        if ratio and abs(ratio - 1) >= _SQUARE_ENOUGH:
+            width = max(1, round(width * ratio))
+        check_pixels(self.path, width, height, self.limits)
+        rotation, self._turn = _turn_of(frame)
+        if self._turn in _SWAPS:
+            width, height = height, width
+        return VideoInfo(width, height, rotation, codec, "mp4" if "mp4" in kind else kind.split(",")[0])
+
+    def _first_frame(self) -> VideoFrame | None:
+        """The frame of rank 0, None where it cannot be decoded."""
+        if not len(self.index):
+            return None
+        if self.index.counted:
+            return next((frame for _, frame in self._counted(1)), None)
+        run, stamp = plan_runs(self.index, [0])[0], self.index.stamps[0]
+        try:
+            return next((frame for frame in self._decode(self.index, run, threads=1) if frame.pts == stamp), None)
+        except DamagedError:
+            return None
+
+    def _clock(self) -> tuple[Fraction, Fraction | None, str]:
+        """(seconds a tick, frames a second where claimed, container)."""
+        container, stream = self._file(threads=1)
+        return stream.time_base or Fraction(1, 1000), stream.average_rate or stream.guessed_rate, container.format.name
+
+    def _check_claims(self, packets: Packets) -> None:
+        """Notes on what the file says of itself and does not hold."""
+        container, stream = self._file(threads=1)
+        found, end = len(packets) + packets.empty, self.index.duration
+        if packets.error:
+            self.notes.append(f"cannot be read to its end: {packets.error}")
+        if packets.corrupt:
+            self.notes.append(f"damaged: {packets.corrupt} of {found} packets are marked as corrupt")
+        if stream.frames > found:
+            self.notes.append(f"cut short: {found} of the {stream.frames} frames in its header are there")
+        claims = [container.duration / av.time_base if container.duration else 0.0]
+        claims += [float(stream.duration * stream.time_base)] if stream.duration and stream.time_base else []
+        if max(claims) > 1 + 1.1 * end:
+            self.notes.append(f"claims {max(claims):.1f} s, but its pictures end at {end:.1f} s")
+
+    # ---- decoding
+
+    def _count(self) -> FrameIndex:
+        """Decode everything once and index what comes out."""
+        stamps, durations = array("q"), array("q")
+        for _, frame in self._counted(None):
+            stamps.append(_NO_STAMP if frame.pts is None else frame.pts)
+            durations.append(frame.duration or 0)
+        last = max(durations[-1:], default=0)
+        return index_by_counting(np.asarray(stamps, np.int64), last, *self._clock())
+
+    def _counted(self, count: int | None) -> Iterator[tuple[int, VideoFrame]]:
+        """The first ``count`` frames of a sequential decode by one thread, so that every pass gives the same."""
+        container, stream = self._file(threads=1, fresh=True)
+        yield from islice(enumerate(self._frames(self._packets(container, stream), stream)), count)
+
+    def _decode(self, index: FrameIndex, run: Run, threads: int) -> Iterator[VideoFrame]:
+        """All frames of one run, also those only passed on the way."""
+        stream = self._file(threads)[1]
+        key_pts, key_dts = int(index.key_pts[run.key]), int(index.key_dts[run.key])
+        packets = islice(self._packets_from(key_pts, key_dts, threads), run.last - run.first + 1)
+        for frame in self._frames(packets, stream):
+            if frame.pts == key_pts and not frame.key_frame:
+                raise DamagedError(f"{self.path}: a picture marked as an I-frame is none; the file is damaged.")
+            yield frame
+
+    def _frames(self, packets: Iterator[Packet[VideoStream]], stream: VideoStream) -> Iterator[VideoFrame]:
+        """Decode packet by packet, then drain; a packet that cannot be decoded is counted and left out."""
+        for packet in chain(packets, [None]):
+            try:
+                frames = stream.codec_context.decode(packet)
+            except av.FFmpegError:
+                self._bad_packets += 1
+                continue
+            self.frames_decoded += len(frames)
+            yield from frames
+
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+        """Packets from here on; an unreadable rest ends them (the index has noted it)."""
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.FFmpegError):
+                return
+            if packet.size:  # not the end mark, nor Theora's "the frame before once more"
+                yield packet
+
+    def _packets_from(self, pts: int, dts: int, threads: int) -> Iterator[Packet[VideoStream]]:
+        """Packets from the I-frame with these time stamps on.
+
+        Seeks are not trusted (in MPEG-TS they land up to 1 s late): further and further back, at last from the start.
+        """
+        container, stream = self._file(threads)
+        second = int(1 / stream.time_base) if stream.time_base else 0
+        back = pts if dts == _NO_STAMP else dts
+        for target in (pts, back, back - second, back - 10 * second, None):
+            if target is None:
+                container, stream = self._file(threads, fresh=True)
+            else:
+                try:
+                    container.seek(target, stream=stream)
+                except av.FFmpegError:
+                    continue  # this container cannot seek there; the next attempt is further back
+            packets = self._packets(container, stream)
+            for packet in packets:
+                if packet.pts == pts and packet.is_keyframe:
+                    return chain([packet], packets)
+                if dts != _NO_STAMP and packet.dts is not None and packet.dts > dts:
+                    break
+        raise DamagedError(f"{self.path}: the I-frame at tick {pts} is not found again; the file is damaged.")
+
+    def _picture(self, frame: VideoFrame, size: Size) -> Image.Image:
+        """The frame as RGB, scaled to the displayed size while converting (by area where it shrinks), upright."""
+        width, height = (size[1], size[0]) if self._turn in _SWAPS else size
+        shrinks = width <= frame.width and height <= frame.height
+        scaled = self._scaler.reformat(
+            frame, width=width, height=height, format="rgb24", interpolation="AREA" if shrinks else "BICUBIC", threads=1
+        )
+        image = Image.fromarray(scaled.to_ndarray())
+        return image if self._turn is None else image.transpose(self._turn)
+
+
+def _turn_of(frame: VideoFrame) -> tuple[int, Image.Transpose | None]:
+    """(degrees clockwise, PIL operation) to show a frame upright, from its display matrix."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return _TURNS[1, 0, 0, 1]
+    a, b, _, c, d = struct.unpack("<5i", bytes(matrix)[:20])
+    unit = max(abs(a), abs(b), abs(c), abs(d)) or 1
+    signs = tuple(round(value / unit) for value in (a, b, c, d))
+    return _TURNS.get(signs, _TURNS[1, 0, 0, 1])

@@ -1,0 +1,145 @@
+"""Selection: saving, loading, messages, and its pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kframes_plugin import Clip, KFrames, KFramesError, Prediction, Selection
+from kframes_plugin.report import clock, contact_sheet
+
+SAMPLE = Path(__file__).parents[1] / "examples" / "sample.mp4"
+CLIPS = [Clip(12, 18, "P1", "a green <square> & sand", 0.9), Clip(36, 42, "P2", "a black square $x$")]
+
+
+@pytest.fixture(scope="module")
+def selection() -> Selection:
+    kframes = KFrames(lambda frames, query: Prediction(CLIPS, notes=["repaired"]), candidates=32)
+    return kframes.select(SAMPLE, "a <b>square</b> for $5 视频", 9)
+
+
+def test_save_and_load_give_the_same_selection(selection, tmp_path):
+    folder = selection.save(tmp_path / "été 视频")
+    loaded = Selection.load(folder)
+    assert loaded.to_dict() == selection.to_dict()
+    assert loaded.timestamps == selection.timestamps
+    for ours, theirs in zip(selection.images, loaded.images, strict=True):
+        assert np.abs(np.asarray(ours, np.int16) - np.asarray(theirs, np.int16)).mean() < 3, "JPEG, quality 95"
+    names = sorted(path.name for path in folder.iterdir())
+    assert len(names) == 10
+    assert names[0].startswith("frame_0001_")
+
+
+def test_a_loaded_selection_resamples(selection, tmp_path):
+    loaded = Selection.load(selection.save(tmp_path))
+    assert loaded.resample(k=5).timestamps == selection.resample(k=5).timestamps
+    assert len(loaded.resample(k=40).frames) == 40
+
+
+def test_load_refuses_what_it_does_not_know(selection, tmp_path):
+    with pytest.raises(KFramesError, match="no selection can be read here"):
+        Selection.load(tmp_path / "nothing")
+    folder = selection.save(tmp_path / "changed")
+    file = folder / "selection.json"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("kframes.selection/1", "kframes.selection/99"), encoding="utf-8"
+    )
+    with pytest.raises(KFramesError, match=r"not of the schema kframes\.selection/1"):
+        Selection.load(folder)
+
+
+def test_load_reads_no_file_outside_its_folder(selection, tmp_path):
+    folder = selection.save(tmp_path / "saved")
+    Image.new("RGB", (8, 8)).save(tmp_path / "secret.jpg")
+    plain = json.loads((folder / "selection.json").read_text(encoding="utf-8"))
+    plain["frames"][0]["file"] = "../secret.jpg"
+    (folder / "selection.json").write_text(json.dumps(plain), encoding="utf-8")
+    with pytest.raises(KFramesError, match=r"secret\.jpg"):
+        Selection.load(folder)
+
+
+def test_to_dict_is_plain_json(selection):
+    plain = selection.to_dict()
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain["schema"] == "kframes.selection/1"
+    assert plain["clips"][0] == {"start": 12, "end": 18, "priority": "P1", "reason": CLIPS[0].reason, "score": 0.9}
+
+
+def test_messages_put_each_time_before_its_frame(selection):
+    (message,) = selection.to_messages("How many corners?")
+    content = message["content"]
+    assert [part["type"] for part in content] == ["text", "image"] * 9 + ["text"]
+    assert content[0]["text"] == f"{selection.timestamps[0]:.1f} s:"
+    assert content[1]["image"] is selection.images[0]
+    assert content[-1]["text"] == "How many corners?"
+    assert selection.to_messages()[0]["content"][-1]["text"] == selection.query
+
+
+def test_reasons_are_in_messages_only_when_asked_for(selection):
+    assert "sand" not in str(selection.to_messages("?"))
+    assert "12.0-18.0 s (P1): a green <square> & sand" in str(selection.to_messages("?", reasons=True))
+
+
+def test_timeline_shows_all_four_rows(selection):
+    figure = selection.timeline()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == [
+        "keyframes (9)",
+        "clips (2)",
+        f"scenes ({len(selection.scenes)})",
+        "candidates (32)",
+    ]
+    figure.savefig(io.BytesIO(), format="png")
+
+
+def test_contact_sheet_has_every_frame(selection):
+    sheet = selection.contact_sheet(columns=4, width=160)
+    assert sheet.width == 4 * 168 + 8
+    assert sheet.height == 3 * (90 + 24 + 8) + 8
+    pixels = np.asarray(sheet).reshape(-1, 3)
+    assert len(np.unique(pixels, axis=0)) > 100
+    with pytest.raises(ValueError, match="columns >= 1 and width >= 32; got 0 and 320"):
+        contact_sheet(selection, 0)
+
+
+def test_html_is_one_sound_page_with_everything_escaped(selection, tmp_path):
+    page = selection.to_html(tmp_path / "report.html").read_text(encoding="utf-8")
+    reader = _Tags()
+    reader.feed(page)
+    assert not reader.open, f"left open: {reader.open}"
+    assert reader.images == 9
+    assert "a green &lt;square&gt; &amp; sand" in page
+    assert "a &lt;b&gt;square&lt;/b&gt; for $5 视频" in page
+    assert "repaired" in page
+    assert not [source for source in reader.sources if not source.startswith("data:")], "nothing from outside"
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.images = 0
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        if tag == "img":
+            self.images += 1
+        self.sources += [value for name, value in attrs if name == "src"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00.0"), (12.46, "0:12.5"), (59.96, "1:00.0"), (4000, "1:06:40.0")]
+)
+def test_clock(seconds, text):
+    assert clock(seconds) == text

@@ -1,0 +1,1 @@
+"""Training and measuring: SynthScenes, the three stages, rewards. Needs the extra ``train``."""

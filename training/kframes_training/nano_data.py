@@ -1,0 +1,265 @@
+"""Rows that teach nano: scenes of train videos put into new orders, with their frames already seen by the vision tower.
+
+The tower is frozen in the language stages and looks at every frame alone, so a frame's token is computed once
+(``build_bank``) and a training video is a new sequence of known scenes. A row is a pure function of (seed, index):
+training resumes exactly.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
+
+from kframes_plugin.prompt import PromptFormat, write_clips
+from kframes_training.nano_model import FRAME, RELEVANCE, frame_tokens, patches_of
+from kframes_training.synthetic.draw import draw_scene
+from kframes_training.synthetic.language import Query, caption_scene, describe_thing, make_query
+from kframes_training.synthetic.rows import clips_of
+from kframes_training.synthetic.world import SPLITS, Scene, _alike, sample_video
+from kframes_training.vision import roughen
+
+FORMAT = PromptFormat(time_format="index", query_position="both", instruction="short", reasons=True)
+IGNORE = -100
+# Shares of the tasks. Stage 1: a caption -> its span, a span -> its caption, (span, query) -> score 1 to 5.
+STAGE1 = {"ground": 4.0, "describe": 2.0, "score": 2.0}
+STAGE2 = {"needle": 6.0, "attribute": 2.0, "action": 2.0, "order": 2.0, "count": 3.0, "holistic": 0.5, "absent": 3.0}
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Scenes of train videos and the vision tokens of some of their frames.
+
+    Attributes:
+        scenes: the scenes.
+        tokens: float32 (scenes, frames a scene, width).
+    """
+
+    scenes: tuple[Scene, ...]
+    tokens: Tensor
+
+    @property
+    def by_background(self) -> Mapping[str, list[int]]:
+        """Indices of the scenes on every background."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for index, scene in enumerate(self.scenes):
+            found[scene.background].append(index)
+        return found
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training text.
+
+    Attributes:
+        query: what stands before and after the frames.
+        answer: what the model shall write.
+        relevance: for every frame an index into RELEVANCE.
+        scenes: for every frame what it shows (dense labels name its main thing).
+        tokens: float32 (T, width), the frames.
+        kind: the task.
+    """
+
+    query: str
+    answer: str
+    relevance: tuple[int, ...]
+    scenes: tuple[Scene, ...]
+    tokens: Tensor
+    kind: str
+
+
+@torch.no_grad()
+def build_bank(model: Qwen2_5_VLForConditionalGeneration, seeds: Sequence[int], frames: int = 5) -> Bank:
+    """See ``frames`` pictures of every scene of the given videos (about 1.3 ms each on one core)."""
+    scenes = [scene for seed in seeds for scene in sample_video(seed).scenes]
+    rng, parts = Random(f"bank {seeds[0]}"), []
+    for start in range(0, len(scenes), 50):
+        pictures = [
+            draw_scene(scene, (i + rng.random()) / frames * (scene.end - scene.start), (FRAME, FRAME))
+            for scene in scenes[start : start + 50]
+            for i in range(frames)
+        ]
+        seen = frame_tokens(model, patches_of(roughen(np.stack(pictures), rng)))
+        parts.append(seen.view(-1, frames, seen.shape[-1]))
+    return Bank(tuple(scenes), torch.cat(parts))
+
+
+def compose(bank: Bank, pools: Mapping[str, list[int]], rng: Random, candidates: int) -> tuple[list[Scene], list[int], Tensor]:
+    """A new video: the plan of a train video (lengths, chapters) filled with scenes of the bank.
+
+    Returns:
+        Its scenes; for every candidate the index of its scene; the candidates' tokens (T, width).
+    """
+    plan = list(sample_video(rng.choice(SPLITS["train"])).scenes)
+    most = max(4, candidates // 2)
+    first = rng.randrange(max(1, len(plan) - most + 1))
+    plan = plan[first : first + most]
+    scenes: list[Scene] = []
+    sources: list[int] = []
+    for part in plan:
+        chosen = rng.choice(pools[part.background])
+        while scenes and _alike(bank.scenes[chosen], scenes[-1]):
+            chosen = rng.choice(pools[part.background])
+        sources.append(chosen)
+        scenes.append(replace(bank.scenes[chosen], start=part.start - plan[0].start, end=part.end - plan[0].start))
+    times = candidate_times(scenes[-1].end, candidates)
+    where = [next(i for i, scene in enumerate(scenes) if time < scene.end) for time in times]
+    shots = [rng.randrange(bank.tokens.shape[1]) for _ in where]
+    return scenes, where, bank.tokens[[sources[i] for i in where], shots]
+
+
+def candidate_times(duration: float, count: int) -> list[float]:
+    """Middles of ``count`` equal spans of the video, seconds."""
+    return [(i + 0.5) * duration / count for i in range(count)]
+
+
+def make_row(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random) -> Row | None:
+    """A row of one task about a composed video, or None where it offers none."""
+    seen = sorted(set(where))
+    if kind in STAGE1:
+        return _stage1(kind, scenes, where, tokens, rng, rng.choice(seen))
+    query = make_query(kind, scenes, rng)
+    if query is None:
+        return None
+    # what falls between two candidates cannot be found: it is no part of the target
+    scores = tuple(score if index in seen else 1.0 for index, score in enumerate(query.scores))
+    if kind != "absent" and max(scores) < 4.3:
+        return None
+    query = replace(query, scores=scores)
+    relevance = tuple(_level(scores[index]) for index in where)
+    return Row(query.text, answer_of(scenes, query, len(where)), relevance, tuple(scenes[i] for i in where), tokens, kind)
+
+
+def answer_of(scenes: Sequence[Scene], query: Query, candidates: int) -> str:
+    """The true clips of a query in the wire form, times as candidate numbers."""
+    duration = scenes[-1].end
+    clips = clips_of(scenes, query)[:6]
+    return write_clips(clips, duration, fmt=FORMAT, times=candidate_times(duration, candidates))
+
+
+def _level(score: float) -> int:
+    return 2 if score >= 4.9 else 1 if score >= 4.3 else 0
+
+
+def _stage1(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random, goal: int) -> Row | None:
+    shown = tuple(scenes[i] for i in where)
+    relevance = tuple(2 if i == goal else 0 for i in where)
+    first, last = where.index(goal), len(where) - where[::-1].index(goal)
+    scene = scenes[goal]
+    if kind == "describe":
+        return Row(f"describe {first} to {last}", caption_scene(scene, rng), relevance, shown, tokens, kind)
+    if kind == "ground":
+        text = f"{describe_thing(scene.things[0])} on {scene.background}"
+        query = Query(f"find: {caption_scene(scene, rng)}", kind, tuple(5.0 * (i == goal) for i in range(len(scenes))),
+                      tuple(text * (i == goal) for i in range(len(scenes))))  # fmt: skip
+        return Row(query.text, answer_of(scenes, query, len(where)), relevance, shown, tokens, kind)
+    asked = make_query(rng.choice(("needle", "count", "attribute", "absent")), scenes, rng)
+    if asked is None:
+        return None
+    return Row(f"rate {first} to {last}: {asked.text}", str(round(asked.scores[goal] - 0.01)), relevance, shown, tokens, kind)
+
+
+class Batches:
+    """Batch ``i`` of the training stream: a pure function of (seed, i).
+
+    A batch holds ``videos`` composed videos with ``queries`` rows each, all with the same number of candidates.
+
+    Args:
+        bank: the scenes.
+        tokenizer: nano's.
+        lengths: numbers of candidates, taken in turn.
+        tasks: share of every task.
+        videos, queries: size of a batch.
+        seed: of the stream.
+    """
+
+    def __init__(self, bank: Bank, tokenizer: PreTrainedTokenizerBase, lengths: Sequence[int], tasks: Mapping[str, float],
+                 videos: int = 2, queries: int = 4, seed: int = 0) -> None:  # fmt: skip
+        self.bank, self.pools, self.tokenizer = bank, bank.by_background, tokenizer
+        self.lengths, self.tasks, self.videos, self.queries, self.seed = lengths, dict(tasks), videos, queries, seed
+
+    def rows(self, index: int) -> list[Row]:
+        """The rows of batch ``index``."""
+        rng = Random(f"{self.seed} {index}")
+        candidates = self.lengths[index % len(self.lengths)]
+        rows: list[Row] = []
+        while len(rows) < self.videos * self.queries:
+            scenes, where, tokens = compose(self.bank, self.pools, rng, candidates)
+            made = 0
+            for _ in range(4 * self.queries):
+                kind = rng.choices(list(self.tasks), list(self.tasks.values()))[0]
+                row = make_row(kind, scenes, where, tokens, rng)
+                if row is not None and made < self.queries:
+                    rows.append(row)
+                    made += 1
+                if made == self.queries:
+                    break
+        return rows[: self.videos * self.queries]
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return collate(self.rows(index), self.tokenizer)
+
+
+def collate(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
+    """Rows as tensors, padded on the right (attention is causal, so the padding needs no mask).
+
+    Returns:
+        ``input_ids``, ``labels`` (answers), ``dense`` (relevance at every closing vision token, colour of the main thing
+        at its image token, shape at the next time mark), all int64 (rows, length); ``frames`` float32 (rows x T, width).
+    """
+    texts = [encode(row, tokenizer) for row in rows]
+    length = max(len(ids) for ids, _, _ in texts)
+    pad = tokenizer.pad_token_id
+    columns = zip(*texts, strict=True)
+    ids, labels, dense = (
+        torch.tensor([[*line, *[fill] * (length - len(line))] for line in column])
+        for column, fill in zip(columns, (pad, IGNORE, IGNORE), strict=True)
+    )
+    return {"input_ids": ids, "labels": labels, "dense": dense, "frames": torch.cat([row.tokens for row in rows])}
+
+
+def encode(row: Row, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int], list[int]]:
+    """(ids, labels, dense labels) of a row; the same ids as the chat template gives."""
+    piece = _pieces(tokenizer)
+    count = len(row.relevance)
+    ids = [*piece("<|im_start|>user\n"), *piece(row.query), *piece("\n")]
+    dense = [IGNORE] * len(ids)
+    image, end = piece("<|image_pad|><|vision_end|>")
+    shape = IGNORE
+    for index in range(count):
+        main = row.scenes[index].things[0]
+        ids += [*piece(str(index)), image, end]
+        dense += [shape, piece(f" {main.colour}")[0], piece(RELEVANCE[row.relevance[index]])[0]]
+        shape = piece(f" {main.shape}")[0]
+    ids += piece(str(count))
+    dense.append(shape)
+    ids += [*piece("\n"), *piece(row.query), *piece("<|im_end|>\n<|im_start|>assistant\n")]
+    answer = [*piece(row.answer), *piece("<|im_end|>")]
+    labels = [IGNORE] * len(ids) + answer
+    ids += answer
+    dense += [IGNORE] * (len(ids) - len(dense))
+    return ids, labels, dense
+
+
+_CACHE: dict[int, dict[str, list[int]]] = {}
+
+
+def _pieces(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """Tokenise a piece of text, remembering short ones."""
+    known = _CACHE.setdefault(id(tokenizer), {})
+
+    def piece(text: str) -> list[int]:
+        if text not in known:
+            if len(known) > 50_000:
+                known.clear()
+            known[text] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return known[text]
+
+    return piece

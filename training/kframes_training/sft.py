@@ -1,0 +1,144 @@
+"""Stages 1 and 2: supervised training with TRL's SFTTrainer, the same class for nano and for the 3B model.
+
+A pretrained model trains on rows of ``images``, ``prompt`` and ``completion`` (prompt.py writes both); nano adds dense
+labels (dense.py) and takes its frames as vision tokens that were computed once. Both are one ``compute_loss``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import ProcessorMixin, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import SFTConfig, SFTTrainer
+
+from kframes_training.dense import dense_loss
+from kframes_training.nano_data import Batches
+
+
+class DenseSFTTrainer(SFTTrainer):  # type: ignore[misc]
+    """SFTTrainer that also trains dense labels where a batch has them (``frames`` and ``dense``).
+
+    Args:
+        dense_layer: the labels are read after this many layers of the language model.
+        dense_weight: of their loss; 0 switches them off.
+        others: as SFTTrainer.
+    """
+
+    def __init__(self, *args: Any, dense_layer: int = 4, dense_weight: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dense_layer, self.dense_weight = dense_layer, dense_weight
+        self.parts: dict[str, list[Tensor]] = {}
+
+    def compute_loss(
+        self, model: Any, inputs: Mapping[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if "frames" not in inputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss, parts = dense_loss(model, inputs, layer=self.dense_layer, weight=self.dense_weight)
+        for name, value in parts.items():
+            self.parts.setdefault(name, []).append(value)
+        return (loss, parts) if return_outputs else loss
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Through ``from_pretrained``: save_pretrained renames the weights of a Qwen2.5-VL, and transformers 5.23 resumes
+        by bare name, so that it would go on with weights at their start (it only warns)."""
+        target = model if model is not None else self.model
+        if not hasattr(target, "peft_config"):
+            saved = type(target).from_pretrained(resume_from_checkpoint, dtype=next(target.parameters()).dtype)
+            target.load_state_dict(saved.state_dict())
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        logs = logs | {name: torch.stack(values).mean().item() for name, values in self.parts.items()}
+        self.parts.clear()
+        super().log(logs, start_time)
+
+
+class JsonlLog(TrainerCallback):  # type: ignore[misc]
+    """Append everything the trainer logs to a file of JSON lines, with the step and the seconds since the start."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self.began = Path(path), time.monotonic()
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
+               logs: dict[str, Any] | None = None, **kwargs: Any) -> None:  # fmt: skip
+        line = {"step": state.global_step, "seconds": round(time.monotonic() - self.began, 1), **(logs or {})}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in line.items()}) + "\n")
+
+
+def train_on_batches(
+    model: Any,
+    processor: ProcessorMixin,
+    batches: Batches,
+    folder: str | Path,
+    *,
+    steps: int,
+    lr: float = 1e-3,
+    warmup: int = 100,
+    decay: float = 0.3,
+    dense_layer: int = 4,
+    dense_weight: float = 1.0,
+    save_every: int = 500,
+    log_every: int = 25,
+    callbacks: list[TrainerCallback] | None = None,
+) -> None:
+    """Train nano's language model in place on a stream of ready batches (one batch a step), vision tower frozen.
+
+    Args:
+        model, processor: nano.
+        batches: the stream; batch i belongs to step i, so a resumed run sees what an undisturbed one would.
+        folder: checkpoints and ``metrics.jsonl``; a run goes on from the last checkpoint it finds there.
+        steps: optimizer steps.
+        lr: AdamW's rate; warmed up over ``warmup`` steps, falling linearly over the last ``decay`` share.
+        dense_layer, dense_weight: as DenseSFTTrainer.
+        save_every, log_every: steps.
+        callbacks: more of them.
+    """
+    folder = Path(folder)
+    for parameter in model.model.visual.parameters():
+        parameter.requires_grad_(False)
+    falling = max(1, round(decay * steps))
+    config = SFTConfig(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=1,
+        learning_rate=lr,
+        lr_scheduler_type="warmup_stable_decay",
+        lr_scheduler_kwargs={"num_decay_steps": falling, "decay_type": "linear", "min_lr_ratio": 0.02},
+        warmup_steps=warmup,
+        weight_decay=0.01,
+        adam_beta2=0.98,
+        max_grad_norm=1.0,
+        bf16=False,
+        gradient_checkpointing=False,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        logging_steps=log_every,
+        save_steps=save_every,
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    trainer = DenseSFTTrainer(
+        model,
+        config,
+        data_collator=lambda rows: batches[rows[0]["labels"]],
+        train_dataset=Dataset.from_dict({"labels": list(range(steps))}),
+        processing_class=processor,
+        callbacks=[JsonlLog(folder / "metrics.jsonl"), *(callbacks or [])],
+        dense_layer=dense_layer,
+        dense_weight=dense_weight,
+    )
+    trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))
