@@ -16,7 +16,7 @@ from typing import Any
 from kframes_plugin.lenient_json import MAX_DEPTH, read_lenient
 from kframes_plugin.types import Priority
 
-MAX_TEXT = 50_000  # characters; 64 clips with long reasons have 20,000. The rest is not read: time stays bounded
+MAX_TEXT = 30_000  # characters; 64 clips with long reasons have 20,000. The rest is not read: time stays bounded
 
 # What models call the four keys of a clip, without case, blanks and underscores; "span" is start and end in one.
 NAMES = {
@@ -138,17 +138,17 @@ def _walk(value: Any, answer: Answer, priority: Any, depth: int) -> None:
         answer.clips.append(clip)
         if depth != 1:
             answer.repaired("took a clip out of another value than a list of clips")
-    elif isinstance(value, (dict, list)) and value and depth < MAX_DEPTH:
-        if isinstance(value, dict):
-            if _get(value, "start") is not None or _get(value, "end") is not None:
-                answer.repaired("dropped a clip without a usable start and end")
-            said = _get(value, "priority")
-            for key, item in value.items():
-                if isinstance(item, (dict, list)) or _is_clip(item):
-                    _walk(item, answer, key if _priority(key) else said or priority, depth + 1)
-        else:
-            for item in value:
-                _walk(item, answer, priority, depth + 1)
+    elif isinstance(value, list) and value and depth < MAX_DEPTH:
+        for item in value:
+            _walk(item, answer, priority, depth + 1)
+    elif isinstance(value, dict) and value and depth < MAX_DEPTH:
+        inner = {key: item for key, item in value.items() if isinstance(item, (dict, list)) or _is_clip(item)}
+        if _get(value, "start") is not None or _get(value, "end") is not None:
+            answer.repaired("dropped a clip without a usable start and end")
+        elif not inner:
+            answer.repaired("skipped something that is no clip")
+        for key, item in inner.items():
+            _walk(item, answer, key if _priority(key) else _get(value, "priority") or priority, depth + 1)
     elif depth or value != []:
         answer.repaired("skipped something that is no clip")
 

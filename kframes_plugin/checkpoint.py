@@ -44,7 +44,8 @@ class CheckpointSettings:
         """Write ``kframes.json`` into a checkpoint directory; returns its path."""
         path = Path(directory) / FILE_NAME
         row = asdict(self)
-        path.write_text(json.dumps({**row, **row.pop("format")}, indent=2) + "\n", encoding="utf-8")
+        row |= row.pop("format")
+        path.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
         return path
 
     @classmethod

@@ -18,8 +18,8 @@ _OPEN = re.compile(r"[\[{]")
 _SPACE = re.compile(r"\s+")
 # A run of anything but structure. A colon between digits (1:05) and an apostrophe inside a word belong to it.
 _BARE = re.compile(r"""(?:[^,\[\]{}"':\n]|(?<=\d):(?=\d)|(?<=\w)'(?=\w))+""")
-# A quote ends its string only where structure follows: models forget to escape quotes inside of reasons.
-_CLOSERS = {quote: re.compile(rf"(?<!\\){quote}(?=\s*(?:[,:\]}}]|$))") for quote in "\"'"}
+# A quote ends its string only where structure or the next key follows: models do not escape quotes inside of reasons.
+_CLOSERS = {q: re.compile(rf"(?<!\\){q}(?=\s*(?:[,:\]}}]|{q}\w{{1,20}}{q}\s*:|$))") for q in "\"'"}
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _WORDS = {
     "true": True,

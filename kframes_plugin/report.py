@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
@@ -67,8 +68,10 @@ def timeline(selection: Selection) -> Figure:
 
 def _title(selection: Selection) -> str:
     query = selection.query if len(selection.query) <= 90 else selection.query[:89] + "…"
+    font = get_font(findfont(FontProperties()))
+    drawable = "".join(letter if font.get_char_index(ord(letter)) else "?" for letter in query)
     # matplotlib reads $...$ as mathematics
-    return f"{query}   [k = {selection.k}, {selection.strategy}]".replace("$", r"\$")
+    return f"{drawable}   [k = {selection.k}, {selection.strategy}]".replace("$", r"\$")
 
 
 def _count(selection: Selection, name: str) -> int:

@@ -232,7 +232,7 @@ class OpenVideo:
         total = len(self.timestamps)
         count = min(count, total)
         stride = self.duration / count
-        targets = (np.arange(count) + 0.5) * stride
+        targets = (np.arange(count) + 0.5) * self.duration / count  # 2.5 * 2.4 / 6 is 1.0, 2.5 * (2.4 / 6) is not
         ranks = self._on_screen(targets)
         keys = np.flatnonzero(self._decoder.index.is_key)
         if len(keys):
@@ -241,7 +241,8 @@ class OpenVideo:
             before = (after - 1).clip(min=0)
             nearest = np.where(targets - times[before] <= times[after] - targets, before, after)
             distance = times[nearest] - targets
-            inside = (distance >= -stride / 2) & (distance < stride / 2)  # half-open: no I-frame serves two spans
+            # half-open, so that no I-frame serves two spans; 1 ns forgives rounding
+            inside = (distance >= -stride / 2 - 1e-9) & (distance < stride / 2 - 1e-9)
             ranks = np.where(inside, keys[nearest], ranks)
         # rank - place must never fall (that is: ranks rise strictly) and must leave room for the frames to come
         places = np.arange(count)

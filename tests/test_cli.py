@@ -59,7 +59,7 @@ def test_probe_tells_the_truth():
         (("select", SAMPLE, " "), 2, "must not be empty"),
         (("select", SAMPLE, "q", "-k", "0"), 2, "-k"),
         (("select", SAMPLE, "q", "--strategy", "dense"), 2, "dense"),
-        (("select", SAMPLE), 2, "QUERY"),
+        (("select", SAMPLE), 2, "query"),
     ],
 )
 def test_exit_codes(arguments, code, message):

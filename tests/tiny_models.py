@@ -169,7 +169,7 @@ def lora_adapter(path: Path, base: Path, *, seed: int = 1) -> Path:
     return path
 
 
-def teach(path: Path, prompt: list[dict[str, Any]], answer: str, *, steps: int = 60) -> float:
+def teach(path: Path, prompt: list[dict[str, Any]], answer: str, *, steps: int = 400) -> float:
     """Train a saved checkpoint until it writes one constant answer to a prompt; saves it; returns the last loss."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -188,6 +188,8 @@ def teach(path: Path, prompt: list[dict[str, Any]], answer: str, *, steps: int =
     loss = torch.tensor(float("inf"))
     for _ in range(steps):
         loss = model(**whole, labels=labels).loss
+        if loss < 0.02:
+            break
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

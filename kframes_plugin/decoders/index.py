@@ -129,7 +129,7 @@ def why_not_by_packets(packets: Packets, container: str, reorders: bool) -> str:
     if not packets.key.any():
         return "no packet is marked as an I-frame"
     if (np.diff(dts) < 0).any():
-        return "its time stamps start again inside"
+        return "its time stamps go back or start again inside"
     if (shown == _NONE).any():
         return "some frames have no time stamp"
     if len(np.unique(shown)) < len(shown):

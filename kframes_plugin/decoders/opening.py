@@ -42,9 +42,7 @@ def open_container(path: str, limits: Limits, *, allow_urls: bool = False) -> In
     """
     if is_url(path):
         if not allow_urls:
-            raise VideoError(
-                f"{path}: is a URL; only local files are read. Download it first, or pass allow_urls=True."
-            )
+            raise VideoError(f"{path}: is a URL, not a local file; download it, or pass allow_urls=True.")
         url, protocols = path, "http,https,tcp,tls,httpproxy"
     else:
         check_local_file(path)

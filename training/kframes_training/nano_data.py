@@ -120,11 +120,22 @@ def candidate_times(duration: float, count: int) -> list[float]:
     return [(i + 0.5) * duration / count for i in range(count)]
 
 
-def make_row(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random) -> Row | None:
-    """A row of one task about a composed video, or None where it offers none."""
+def make_row(
+    kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random, fmt: PromptFormat = FORMAT
+) -> Row | None:
+    """A row of one task, or None where the video offers none.
+
+    Args:
+        kind: a key of STAGE1 or STAGE2.
+        scenes: of the video, starting at 0.
+        where: for every candidate the index of its scene.
+        tokens: of the candidates, kept in the row.
+        rng: source of all chance.
+        fmt: how times are written.
+    """
     seen = sorted(set(where))
     if kind in STAGE1:
-        return _stage1(kind, scenes, where, tokens, rng, rng.choice(seen))
+        return _stage1(kind, scenes, where, tokens, rng, rng.choice(seen), fmt)
     query = make_query(kind, scenes, rng)
     if query is None:
         return None
@@ -134,36 +145,40 @@ def make_row(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: T
         return None
     query = replace(query, scores=scores)
     relevance = tuple(_level(scores[index]) for index in where)
-    return Row(query.text, answer_of(scenes, query, len(where)), relevance, tuple(scenes[i] for i in where), tokens, kind)
+    answer = answer_of(scenes, query, len(where), fmt)
+    return Row(query.text, answer, relevance, tuple(scenes[i] for i in where), tokens, kind)
 
 
-def answer_of(scenes: Sequence[Scene], query: Query, candidates: int) -> str:
-    """The true clips of a query in the wire form, times as candidate numbers."""
+def answer_of(scenes: Sequence[Scene], query: Query, candidates: int, fmt: PromptFormat = FORMAT) -> str:
+    """The true clips of a query in the wire form, six at most."""
     duration = scenes[-1].end
     clips = clips_of(scenes, query)[:6]
-    return write_clips(clips, duration, fmt=FORMAT, times=candidate_times(duration, candidates))
+    return write_clips(clips, duration, fmt=fmt, times=candidate_times(duration, candidates))
 
 
 def _level(score: float) -> int:
     return 2 if score >= 4.9 else 1 if score >= 4.3 else 0
 
 
-def _stage1(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random, goal: int) -> Row | None:
+def _stage1(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random, goal: int,
+            fmt: PromptFormat) -> Row | None:  # fmt: skip
     shown = tuple(scenes[i] for i in where)
     relevance = tuple(2 if i == goal else 0 for i in where)
-    first, last = where.index(goal), len(where) - where[::-1].index(goal)
     scene = scenes[goal]
-    if kind == "describe":
-        return Row(f"describe {first} to {last}", caption_scene(scene, rng), relevance, shown, tokens, kind)
     if kind == "ground":
         text = f"{describe_thing(scene.things[0])} on {scene.background}"
-        query = Query(f"find: {caption_scene(scene, rng)}", kind, tuple(5.0 * (i == goal) for i in range(len(scenes))),
-                      tuple(text * (i == goal) for i in range(len(scenes))))  # fmt: skip
-        return Row(query.text, answer_of(scenes, query, len(where)), relevance, shown, tokens, kind)
+        hits = [index == goal for index in range(len(scenes))]
+        query = Query(f"find: {caption_scene(scene, rng)}", kind, tuple(5.0 if hit else 1.0 for hit in hits),
+                      tuple(text if hit else "" for hit in hits))  # fmt: skip
+        return Row(query.text, answer_of(scenes, query, len(where), fmt), relevance, shown, tokens, kind)
+    first, last = where.index(goal), len(where) - where[::-1].index(goal)
+    span = f"{first} to {last}" if fmt.time_format == "index" else f"{scene.start:.1f} to {scene.end:.1f}"
+    if kind == "describe":
+        return Row(f"describe {span}", caption_scene(scene, rng), relevance, shown, tokens, kind)
     asked = make_query(rng.choice(("needle", "count", "attribute", "absent")), scenes, rng)
     if asked is None:
         return None
-    return Row(f"rate {first} to {last}: {asked.text}", str(round(asked.scores[goal] - 0.01)), relevance, shown, tokens, kind)
+    return Row(f"rate {span}: {asked.text}", str(round(asked.scores[goal] - 0.01)), relevance, shown, tokens, kind)
 
 
 class Batches:

@@ -22,7 +22,25 @@ from kframes_training.dense import dense_loss
 from kframes_training.nano_data import Batches
 
 
-class DenseSFTTrainer(SFTTrainer):  # type: ignore[misc]
+class ResumesVisionModels:
+    """Mix into a trainer: resume through ``from_pretrained``.
+
+    save_pretrained renames the weights of a Qwen2.5-VL, and transformers 5.23 resumes by bare name, so that it would go
+    on with weights at their start (it only warns).
+    """
+
+    model: Any
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        target = model if model is not None else self.model
+        if hasattr(target, "peft_config"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+            return
+        saved = type(target).from_pretrained(resume_from_checkpoint, dtype=next(target.parameters()).dtype)
+        target.load_state_dict(saved.state_dict())
+
+
+class DenseSFTTrainer(ResumesVisionModels, SFTTrainer):  # type: ignore[misc]
     """SFTTrainer that also trains dense labels where a batch has them (``frames`` and ``dense``).
 
     Args:
@@ -46,20 +64,20 @@ class DenseSFTTrainer(SFTTrainer):  # type: ignore[misc]
             self.parts.setdefault(name, []).append(value)
         return (loss, parts) if return_outputs else loss
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Through ``from_pretrained``: save_pretrained renames the weights of a Qwen2.5-VL, and transformers 5.23 resumes
-        by bare name, so that it would go on with weights at their start (it only warns)."""
-        target = model if model is not None else self.model
-        if not hasattr(target, "peft_config"):
-            saved = type(target).from_pretrained(resume_from_checkpoint, dtype=next(target.parameters()).dtype)
-            target.load_state_dict(saved.state_dict())
-        else:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         logs = logs | {name: torch.stack(values).mean().item() for name, values in self.parts.items()}
         self.parts.clear()
         super().log(logs, start_time)
+
+
+class StopAfter(TrainerCallback):  # type: ignore[misc]
+    """Leave the training at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        control.should_training_stop |= state.global_step >= self.step
 
 
 class JsonlLog(TrainerCallback):  # type: ignore[misc]
@@ -90,6 +108,7 @@ def train_on_batches(
     dense_weight: float = 1.0,
     save_every: int = 500,
     log_every: int = 25,
+    stop_after: int | None = None,
     callbacks: list[TrainerCallback] | None = None,
 ) -> None:
     """Train nano's language model in place on a stream of ready batches (one batch a step), vision tower frozen.
@@ -102,6 +121,7 @@ def train_on_batches(
         lr: AdamW's rate; warmed up over ``warmup`` steps, falling linearly over the last ``decay`` share.
         dense_layer, dense_weight: as DenseSFTTrainer.
         save_every, log_every: steps.
+        stop_after: leave at this step, as if killed (the schedule stays that of ``steps``).
         callbacks: more of them.
     """
     folder = Path(folder)
@@ -137,7 +157,7 @@ def train_on_batches(
         data_collator=lambda rows: batches[rows[0]["labels"]],
         train_dataset=Dataset.from_dict({"labels": list(range(steps))}),
         processing_class=processor,
-        callbacks=[JsonlLog(folder / "metrics.jsonl"), *(callbacks or [])],
+        callbacks=[JsonlLog(folder / "metrics.jsonl"), *([StopAfter(stop_after)] if stop_after else []), *(callbacks or [])],
         dense_layer=dense_layer,
         dense_weight=dense_weight,
     )

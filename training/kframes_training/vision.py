@@ -90,19 +90,24 @@ def train_vision(
     steps: int,
     batch: int = 64,
     lr: float = 2e-3,
+    decay: float = 0.35,
     seed: int = 0,
+    head: nn.Linear | None = None,
     log: Callable[[dict[str, float]], None] = lambda line: None,
 ) -> nn.Linear:
-    """Train ``model.model.visual`` in place; returns the head. The frames are those of seed ``seed``, never repeated."""
+    """Train ``model.model.visual`` in place; returns the head (a new one unless given).
+
+    The frames are those of seed ``seed``, never repeated; the rate falls linearly over the last ``decay`` share.
+    """
     visual = model.model.visual
     torch.manual_seed(seed)
-    head = nn.Linear(visual.config.out_hidden_size, WIDTH)
+    head = head or nn.Linear(visual.config.out_hidden_size, WIDTH)
     parameters = [*visual.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
     rng, began = Random(f"vision {seed}"), time.monotonic()
     visual.train()
     for step in range(steps):
-        rate = lr * min(1, (step + 1) / 200) * min(1, (steps - step) / (0.35 * steps))
+        rate = lr * min(1, (step + 1) / 200) * min(1, (steps - step) / (decay * steps))
         for group in optimizer.param_groups:
             group["lr"] = rate
         pictures, labels = sample_frames(rng, batch)

@@ -1,0 +1,255 @@
+"""nano's fast paths against the plain transformers model, its rows, and resuming."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl")
+
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from kframes_plugin.prompt import build_messages, parse_clips  # noqa: E402
+from kframes_plugin.types import Frame  # noqa: E402
+from kframes_training.dense import dense_loss, start_words_from_sight  # noqa: E402
+from kframes_training.nano_data import (  # noqa: E402
+    FORMAT,
+    IGNORE,
+    STAGE1,
+    STAGE2,
+    Bank,
+    Batches,
+    Row,
+    build_bank,
+    candidate_times,
+    collate,
+    compose,
+    encode,
+)
+from kframes_training.nano_eval import measure, write  # noqa: E402
+from kframes_training.nano_model import RELEVANCE, build_nano, build_processor, build_tokenizer, frame_tokens, patches_of  # noqa: E402
+from kframes_training.sft import train_on_batches  # noqa: E402
+from kframes_training.synthetic import draw, queries, sample_video  # noqa: E402
+from kframes_training.synthetic.language import caption_scene  # noqa: E402
+from kframes_training.vision import sample_frames, settle, train_vision  # noqa: E402
+
+TASKS = {**STAGE1, **STAGE2}
+
+
+def texts() -> list[str]:
+    found = []
+    for seed in range(25):
+        video, rng = sample_video(seed), Random(seed)
+        for query in queries(video.scenes, rng):
+            found += [query.text, *(reason for reason in query.reasons if reason)]
+        found += [caption_scene(scene, rng) for scene in video.scenes]
+    return found
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return build_tokenizer(texts(), 900)
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer: Any) -> Any:
+    nano = build_nano(tokenizer, width=64, layers=3, vision_width=32, vision_layers=2)
+    settle(nano, count=64)
+    return nano.eval()
+
+
+@pytest.fixture(scope="module")
+def bank(model: Any) -> Bank:
+    return build_bank(model, range(12), frames=2)
+
+
+@pytest.fixture(scope="module")
+def rows(bank: Bank, tokenizer: Any) -> list[Row]:
+    return Batches(bank, tokenizer, [16], TASKS, videos=3, queries=4).rows(0)
+
+
+def test_tokenizer_keeps_times_and_the_wire_form_whole(tokenizer: Any) -> None:
+    text = '[{"start":12,"end":256,"priority":"P1","reason":"big red ring on teal"},{"start":0,"end":1,"priority":"P2","reason":""}]'
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    pieces = tokenizer.tokenize(text)
+    assert pieces[:6] == ['[{"start":', "12", ',"end":', "256", ',"priority":"P1","reason":"', "big"]
+    strange = "Straße? 30 Élan → 'é' \n\t7"
+    assert tokenizer.decode(tokenizer(strange)["input_ids"]) == strange
+
+
+def test_every_frame_is_one_token_and_the_fast_tower_is_the_tower(model: Any, tokenizer: Any) -> None:
+    processor = build_processor(tokenizer)
+    pictures, _ = sample_frames(Random(0), 5)
+    inputs = processor(text="<|image_pad|>" * 5, images=[Image.fromarray(p) for p in pictures], return_tensors="pt")
+    assert inputs["input_ids"].shape == (1, 5)
+    torch.testing.assert_close(patches_of(pictures).flatten(0, 1), inputs["pixel_values"])
+    with torch.no_grad():
+        slow = model.model.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]).pooler_output
+        torch.testing.assert_close(frame_tokens(model, patches_of(pictures)), slow, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(192, 144), (1280, 720), (56, 56), (144, 192)])
+def test_pictures_of_any_shape_become_one_token(tokenizer: Any, size: tuple[int, int]) -> None:
+    processor = build_processor(tokenizer)
+    inputs = processor(text="<|image_pad|>", images=[Image.new("RGB", size)], return_tensors="pt")
+    assert inputs["image_grid_thw"].tolist() == [[1, 4, 4]]
+
+
+def as_the_selector_reads_it(row: Row, processor: Any) -> Any:
+    picture = Image.fromarray(draw(sample_video(1), 3.0, (56, 56)))
+    frames = [Frame(float(i), 1.0, picture) for i in range(len(row.relevance))]
+    messages = build_messages(frames, row.query, FORMAT)
+    return processor.apply_chat_template(
+        messages, tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+    )
+
+
+def test_rows_are_tokenised_as_the_selector_does(rows: list[Row], tokenizer: Any) -> None:
+    processor = build_processor(tokenizer)
+    for row in rows:
+        ids, labels, dense = encode(row, tokenizer)
+        assert len(ids) == len(labels) == len(dense)
+        inputs = as_the_selector_reads_it(row, processor)
+        prompt = ids[: labels.count(IGNORE)]
+        assert inputs["input_ids"][0].tolist() == prompt
+        assert tokenizer.decode(ids[len(prompt) :]) == row.answer + "<|im_end|>"
+
+
+def test_dense_labels_say_what_each_frame_is(rows: list[Row], tokenizer: Any) -> None:
+    for row in rows:
+        ids, _, dense = encode(row, tokenizer)
+        pairs = list(zip(tokenizer.convert_ids_to_tokens(ids), dense, strict=True))
+        relevance = [tokenizer.decode([label]) for token, label in pairs if token == "<|vision_end|>"]
+        assert relevance == [RELEVANCE[level] for level in row.relevance]
+        colours = [tokenizer.decode([label]).strip() for token, label in pairs if token == "<|image_pad|>"]
+        assert colours == [scene.things[0].colour for scene in row.scenes]
+
+
+def test_answers_say_which_frames_are_relevant(bank: Bank, tokenizer: Any) -> None:
+    stream = Batches(bank, tokenizer, [16, 32], STAGE2, videos=3, queries=4)
+    seen = set()
+    for row in [row for index in range(6) for row in stream.rows(index)]:
+        count = len(row.relevance)
+        clips = parse_clips(row.answer, float(count), fmt=FORMAT, times=candidate_times(float(count), count))
+        assert not clips.notes
+        told = [0] * count
+        for clip in clips:
+            for index in range(round(clip.start), round(clip.end)):
+                told[index] = 2 if clip.priority == "P1" else 1
+        seen.add(row.kind)
+        if len(clips) < 6:  # more are cut
+            assert tuple(told) == row.relevance, row
+    assert seen == set(STAGE2)
+
+
+def test_batches_are_functions_of_seed_and_index(bank: Bank, tokenizer: Any) -> None:
+    one, two = (Batches(bank, tokenizer, [16, 32], TASKS, seed=3) for _ in range(2))
+    for index in (0, 1, 5):
+        for key, value in one[index].items():
+            torch.testing.assert_close(value, two[index][key])
+    assert not torch.equal(one[0]["input_ids"], one[2]["input_ids"])
+
+
+def test_composed_videos_have_the_tokens_of_their_scenes(bank: Bank) -> None:
+    scenes, where, tokens = compose(bank, bank.by_background, Random(1), 16)
+    for index, token in zip(where, tokens, strict=True):
+        sources = [i for i, scene in enumerate(bank.scenes) if scene.things == scenes[index].things]
+        assert any(torch.equal(token, shot) for i in sources for shot in bank.tokens[i])
+
+
+def test_the_loss_is_that_of_the_plain_model(model: Any, tokenizer: Any) -> None:
+    """Written part: transformers' own loss on pixels. Positions count up, so both must agree to rounding."""
+    video = sample_video(2)
+    times = candidate_times(video.duration, 8)
+    pictures = torch.stack([torch.from_numpy(draw(video, time, (56, 56))) for time in times]).numpy()
+    with torch.no_grad():
+        row = Row("the red star", "[]", (0,) * 8, (video.scenes[0],) * 8, frame_tokens(model, patches_of(pictures)), "needle")
+        batch = collate([row], tokenizer)
+        _, parts = dense_loss(model, batch, layer=2)
+        processor = build_processor(tokenizer)
+        images = processor.image_processor([Image.fromarray(p) for p in pictures], return_tensors="pt")
+        ids = batch["input_ids"]
+        plain = model(input_ids=ids, labels=batch["labels"], mm_token_type_ids=(ids == model.config.image_token_id).int(), **images)
+    assert parts["answer"].item() == pytest.approx(plain.loss.item(), abs=1e-4)
+
+
+def test_padding_changes_nothing(model: Any, tokenizer: Any, rows: list[Row]) -> None:
+    with torch.no_grad():
+        together = dense_loss(model, collate(rows[:3], tokenizer), layer=2)[1]["answer"].item()
+        weights = [len(encode(row, tokenizer)[0]) - encode(row, tokenizer)[1].count(IGNORE) for row in rows[:3]]
+        alone = [dense_loss(model, collate([row], tokenizer), layer=2)[1]["answer"].item() for row in rows[:3]]
+    assert together == pytest.approx(sum(w * a for w, a in zip(weights, alone, strict=True)) / sum(weights), abs=1e-4)
+
+
+def test_writing_in_batches_is_generate(model: Any, tokenizer: Any, rows: list[Row]) -> None:
+    processor = build_processor(tokenizer)
+    together = write(model, tokenizer, rows[:4], limit=6)
+    for row, text in zip(rows[:4], together, strict=True):
+        inputs = as_the_selector_reads_it(row, processor)
+        inputs.pop("pixel_values")
+        embeds = model.get_input_embeddings()(inputs["input_ids"]).detach()
+        embeds[0, inputs["input_ids"][0] == model.config.image_token_id] = row.tokens
+        with torch.no_grad():
+            written = model.generate(inputs_embeds=embeds, attention_mask=inputs["attention_mask"], max_new_tokens=6,
+                                     do_sample=False)  # fmt: skip
+        assert tokenizer.decode(written[0], skip_special_tokens=True) == text
+
+
+def test_words_start_from_sight(tokenizer: Any) -> None:
+    nano = build_nano(tokenizer, width=64, layers=2, vision_width=32, vision_layers=1)
+    token = tokenizer(" red")["input_ids"][0]
+    direction = torch.randn(64)
+    start_words_from_sight(nano, {token: direction})
+    assert torch.cosine_similarity(nano.get_input_embeddings().weight[token], direction, dim=0) > 0.8
+
+
+def test_vision_learns_colours_in_seconds(tokenizer: Any) -> None:
+    nano = build_nano(tokenizer, width=64, layers=2, vision_width=32, vision_layers=2)
+    log: list[dict[str, float]] = []
+    train_vision(nano, steps=70, batch=32, lr=3e-3, log=log.append)
+    assert log[-1]["background"] >= 0.5  # chance: 1/8
+    assert log[-1]["loss"] < 0.75 * log[0]["loss"]
+
+
+def test_a_resumed_run_ends_where_an_undisturbed_one_does(tmp_path: Path, bank: Bank, tokenizer: Any) -> None:
+    processor = build_processor(tokenizer)
+    stream = Batches(bank, tokenizer, [16], TASKS, videos=1, queries=2)
+
+    def fresh() -> Any:
+        return build_nano(tokenizer, width=64, layers=2, vision_width=32, vision_layers=1)
+
+    def train(nano: Any, folder: Path, stop: int | None = None) -> Any:
+        train_on_batches(nano, processor, stream, folder, steps=6, warmup=1, dense_layer=1, save_every=3, log_every=1,
+                         stop_after=stop)  # fmt: skip
+        return nano
+
+    straight = train(fresh(), tmp_path / "straight")
+    train(fresh(), tmp_path / "broken", stop=3)
+    resumed = train(fresh(), tmp_path / "broken")
+    for name, value in straight.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
+    lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
+    assert {"step", "loss", "answer", "dense", "dense_right"} <= set(lines[0])
+
+
+def test_measuring_gives_every_kind_a_value(model: Any, tokenizer: Any) -> None:
+    found = measure(model, tokenizer, range(1_000_000, 1_000_002), 8)
+    assert {"needle", "absent", "holistic", "well-formed"} <= set(found)
+    assert all(0 <= value <= 1 for value in found.values())
+
+
+@pytest.mark.slow
+def test_language_model_learns_where_things_are(tmp_path: Path, bank: Bank, tokenizer: Any) -> None:
+    """Two minutes: the dense labels (relevance, colour, shape of every frame) rise well above their start."""
+    nano = build_nano(tokenizer, width=96, layers=4, vision_width=32, vision_layers=2)
+    stream = Batches(bank, tokenizer, [16], TASKS, videos=2, queries=4)
+    train_on_batches(nano, build_processor(tokenizer), stream, tmp_path, steps=300, dense_layer=2, warmup=20, log_every=20)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    first, last = lines[0], [line for line in lines if "answer_right" in line][-1]
+    assert last["answer_right"] > first["answer_right"] + 0.2
+    assert last["dense_right"] > first["dense_right"] + 0.1

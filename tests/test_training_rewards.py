@@ -1,0 +1,98 @@
+"""The rewards of stage 3 against values computed by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from kframes_plugin.prompt import PromptFormat
+from kframes_training.rewards import answer_reward, format_reward, frames_of_answer, oracle_answerer
+
+INDEX = PromptFormat(time_format="index", query_position="both", instruction="short")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "answer", "tau", "expected"),
+    [
+        ([0.25, 0.25, 0.25, 0.25], 2, 1.0, 0.0),
+        ([0.7, 0.1, 0.1, 0.1], 0, 1.0, 0.96),  # ratio 7: (49 - 1) / (49 + 1)
+        ([0.1, 0.7, 0.1, 0.1], 0, 1.0, -0.8),  # ratio 1/3: (1/9 - 1) / (1/9 + 1)
+        ([0.5, 0.5], 1, 1.0, 0.0),
+        ([0.8, 0.2], 0, 2.0, 0.6),  # ratio 4, tau 2: (4 - 1) / (4 + 1)
+        ([0.8, 0.2], 0, 0.5, 255 / 257),  # ratio 4, tau .5: (4^4 - 1) / (4^4 + 1)
+        ([2.0, 1.0, 3.0], 0, 1.0, 0.0),  # not normalised: 2 against a mean of 2
+    ],
+)
+def test_answer_reward(probabilities: list[float], answer: int, tau: float, expected: float) -> None:
+    assert answer_reward(probabilities, answer, tau=tau) == pytest.approx(expected, abs=1e-12)
+
+
+def test_answer_reward_at_the_ends() -> None:
+    assert answer_reward([1.0, 0.0, 0.0], 0) == 1.0
+    assert answer_reward([0.0, 0.5, 0.5], 0) == -1.0
+
+
+@pytest.mark.parametrize("broken", [[math.nan, 0.5], [math.inf, 0.5], [0.0, 0.0], [-0.1, 1.1]])
+def test_a_broken_answerer_teaches_nothing(broken: list[float]) -> None:
+    assert answer_reward(broken, 0) == 0.0
+
+
+def test_answer_reward_refuses_wrong_arguments() -> None:
+    with pytest.raises(ValueError, match="answer=4 of 4"):
+        answer_reward([0.25] * 4, 4)
+    with pytest.raises(ValueError, match="tau must be > 0; got 0"):
+        answer_reward([0.5, 0.5], 0, tau=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[{"start":10.0,"end":20.0,"priority":"P1","reason":"a goal"}]', 1.0),
+        ("[]", 1.0),
+        ('Sure! [{"start":10.0,"end":20.0,"priority":"P1","reason":"a goal"}]', 0.5),
+        ('[{"start":10.0,"end":20.0,"priority":"P1","reas', 0.5),
+        ("I cannot see it", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_format_reward(text: str, expected: float) -> None:
+    assert format_reward(text, 100.0) == expected
+
+
+def test_frames_go_into_the_clip_or_uniformly() -> None:
+    inside = frames_of_answer('[{"start":40.0,"end":60.0,"priority":"P1","reason":""}]', 100.0, 4)
+    assert len(inside) == 4
+    assert all(40 <= time < 60 for time in inside)
+    for nothing in ("[]", "no idea"):
+        spread = frames_of_answer(nothing, 100.0, 4)
+        assert len(spread) == 4
+        assert [int(time // 25) for time in spread] == [0, 1, 2, 3]
+
+
+def test_frames_of_an_answer_in_candidate_numbers() -> None:
+    times = [5.0, 15.0, 25.0, 35.0]
+    chosen = frames_of_answer('[{"start":1,"end":3,"priority":"P1","reason":""}]', 40.0, 2, fmt=INDEX, times=times)
+    assert all(10 <= time < 30 for time in chosen)
+
+
+def test_oracle_answerer_knows_what_it_has_seen() -> None:
+    answer = oracle_answerer([[(0.0, 10.0), (20.0, 30.0)], []], [2, 0])
+    assert answer([50.0], 0) == pytest.approx([0.25] * 4)
+    assert answer([5.0, 25.0], 0) == pytest.approx([1 / 30, 1 / 30, 0.9, 1 / 30])
+    assert answer([5.0, 6.0], 0)[2] == pytest.approx(0.575)
+    assert answer([5.0], 1) == pytest.approx([0.25] * 4)
+
+
+def test_a_better_answer_earns_more() -> None:
+    answerer = oracle_answerer([[(40.0, 60.0)]], [1])
+    right, wrong, none = (
+        answer_reward(answerer(frames_of_answer(text, 1000.0, 4), 0), 1)
+        for text in (
+            '[{"start":40.0,"end":60.0,"priority":"P1","reason":""}]',
+            '[{"start":140.0,"end":160.0,"priority":"P1","reason":""}]',
+            "[]",
+        )
+    )
+    assert right == pytest.approx((27**2 - 1) / (27**2 + 1))
+    assert wrong == none == pytest.approx(0.0)

@@ -1,0 +1,80 @@
+"""SynthScenes as rows of ``images`` for TRL: what a pretrained model trains on. Pictures are drawn when a row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+import torch
+from datasets import Dataset
+from PIL import Image
+
+from kframes_plugin.prompt import DEFAULT_FORMAT, PromptFormat, build_messages, split_images
+from kframes_plugin.types import Candidates, Frame
+from kframes_training.grpo import grpo_row
+from kframes_training.nano_data import STAGE1, STAGE2, candidate_times, make_row
+from kframes_training.synthetic.draw import draw
+from kframes_training.synthetic.language import Question, questions
+from kframes_training.synthetic.world import Video, sample_video
+
+
+def sft_row(frames: Sequence[Frame], query: str, answer: str, fmt: PromptFormat = DEFAULT_FORMAT) -> dict[str, Any]:
+    """One row for SFTTrainer: the prompt of prompt.py and the answer as completion."""
+    prompt, images = split_images(build_messages(frames, query, fmt))
+    completion = [{"role": "assistant", "content": [{"type": "text", "text": answer}]}]
+    return {"prompt": prompt, "completion": completion, "images": images}
+
+
+def drawn_frames(video: Video, candidates: int, size: tuple[int, int]) -> Candidates:
+    """The candidate frames of a SynthScenes video, drawn instead of decoded; ``size`` is (width, height) in pixels."""
+    times, stride = candidate_times(video.duration, candidates), video.duration / candidates
+    frames = [Frame(time, stride, Image.fromarray(draw(video, time, size))) for time in times]
+    return Candidates(frames, video.duration)
+
+
+def sft_dataset(seeds: Sequence[int], *, candidates: int, size: tuple[int, int], tasks: Mapping[str, float],
+                fmt: PromptFormat = DEFAULT_FORMAT, rows_per_video: int = 4) -> Dataset:  # fmt: skip
+    """Rows of stages 1 and 2 on the videos of the seeds, tasks drawn by their shares.
+
+    Args:
+        seeds: of the videos.
+        candidates: T.
+        size: (width, height) of a frame, pixels.
+        tasks: shares of the keys of STAGE1 and STAGE2.
+        fmt: how times are written.
+        rows_per_video: rows for every video.
+    """
+    unknown = set(tasks) - {*STAGE1, *STAGE2}
+    if unknown:
+        raise ValueError(f"tasks must be among {', '.join([*STAGE1, *STAGE2])}; got {', '.join(sorted(unknown))}")
+    specs = [{"seed": seed, "number": number} for seed in seeds for number in range(rows_per_video)]
+
+    def read(columns: dict[str, list[int]]) -> dict[str, list[Any]]:
+        rows = [_read(seed, number) for seed, number in zip(columns["seed"], columns["number"], strict=True)]
+        return {key: [row[key] for row in rows] for key in rows[0]}
+
+    def _read(seed: int, number: int) -> dict[str, Any]:
+        video, rng = sample_video(seed), Random(f"row {seed} {number}")
+        where = [video.scene_at(time) for time in candidate_times(video.duration, candidates)]
+        row = None
+        while row is None:
+            kind = rng.choices(list(tasks), list(tasks.values()))[0]
+            row = make_row(kind, video.scenes, where, torch.empty(0), rng, fmt)
+        return sft_row(drawn_frames(video, candidates, size), row.query, row.answer, fmt)
+
+    return Dataset.from_list(specs).with_transform(read)
+
+
+def grpo_rows(seeds: Sequence[int], *, candidates: int, size: tuple[int, int],
+              fmt: PromptFormat = DEFAULT_FORMAT) -> tuple[list[dict[str, Any]], list[tuple[Video, Question]]]:  # fmt: skip
+    """Rows of stage 3 on the videos of the seeds, and the questions they number (for the answerer)."""
+    rows: list[dict[str, Any]] = []
+    asked: list[tuple[Video, Question]] = []
+    for seed in seeds:
+        video = sample_video(seed)
+        frames = drawn_frames(video, candidates, size)
+        for question in questions(video.scenes, Random(f"questions {seed}")):
+            rows.append(grpo_row(frames, question.text, len(asked), question.answer, video.duration, fmt))
+            asked.append((video, question))
+    return rows, asked

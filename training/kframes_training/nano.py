@@ -1,0 +1,193 @@
+"""The whole recipe of nano, from nothing: ``python -m kframes_training.nano recipes/nano.yaml --out runs/nano``.
+
+Every stage leaves its result in a folder of its own and is skipped when that is there, so a run goes on where it
+stopped:
+
+    tower/      stage 0: tokenizer, and a vision tower that sees
+    bank.pt     frames of train videos as that tower sees them
+    sft-<i>/    stages 1 and 2, one phase after the other, with growing numbers of candidates
+    answerer/   a copy of the last phase that answers questions, frozen afterwards
+    grpo/       stage 3
+    final/      the checkpoint: bfloat16 weights, processor, kframes.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2TokenizerFast
+
+from kframes_plugin.checkpoint import CheckpointSettings
+from kframes_training.answerer import QuestionBatches, answerer_of
+from kframes_training.dense import start_words_from_sight
+from kframes_training.grpo import reward_functions, train_grpo
+from kframes_training.image_data import grpo_rows
+from kframes_training.nano_data import FORMAT, Bank, Batches, build_bank
+from kframes_training.nano_model import CHAT_TEMPLATE, FRAME, build_nano, build_processor, build_tokenizer
+from kframes_training.sft import train_on_batches
+from kframes_training.synthetic import queries, questions, sample_video
+from kframes_training.synthetic.language import UNKNOWN, caption_chapter, caption_scene
+from kframes_training.synthetic.world import BACKGROUNDS, COLOURS, SHAPES, SPLITS
+from kframes_training.vision import jsonl_log, settle, train_vision
+
+Model = Qwen2_5_VLForConditionalGeneration
+logger = logging.getLogger("kframes_training")
+
+
+def texts(videos: int = 300) -> list[str]:
+    """The language of SynthScenes, for the tokenizer: captions, queries, reasons, questions, unknown nouns of training."""
+    found = list(UNKNOWN["train"])
+    for seed in SPLITS["train"][:videos]:
+        video, rng = sample_video(seed), Random(f"texts {seed}")
+        for query in queries(video.scenes, rng):
+            found += [query.text, *(reason for reason in query.reasons if reason)]
+        found += [caption_scene(scene, rng) for scene in video.scenes]
+        found += [caption_chapter(chapter, rng) for chapter in video.chapters]
+        found += [question.text for question in questions(video.scenes, rng)]
+    return found
+
+
+def load_tokenizer(folder: Path) -> Qwen2TokenizerFast:
+    """nano's tokenizer from a checkpoint folder."""
+    tokenizer = Qwen2TokenizerFast.from_pretrained(folder)
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def stage0(out: Path, seed: int, shape: dict[str, int], vision: dict[str, Any]) -> tuple[Model, Qwen2TokenizerFast]:
+    """Tokenizer, fresh model and a vision tower that sees."""
+    tower = out / "tower"
+    if not (tower / "tokenizer.json").exists():
+        build_tokenizer(texts()).save_pretrained(tower)
+    tokenizer = load_tokenizer(tower)
+    model = build_nano(tokenizer, seed, **shape)
+    weights = tower / "visual.safetensors"
+    if not weights.exists():
+        train_vision(model, seed=seed, log=jsonl_log(tower / "metrics.jsonl"), **vision)
+        settle(model)
+        save_file({name: value.contiguous() for name, value in model.model.visual.state_dict().items()}, weights)
+    model.model.visual.load_state_dict(load_file(weights))
+    return model.eval(), tokenizer
+
+
+def make_bank(out: Path, model: Model, videos: int, frames: int) -> Bank:
+    """The bank of the first train videos, kept as tokens only: the scenes are functions of their seeds."""
+    seeds, file = SPLITS["train"][:videos], out / "bank.safetensors"
+    if not file.exists():
+        save_file({"tokens": build_bank(model, seeds, frames).tokens}, file)
+    scenes = tuple(scene for seed in seeds for scene in sample_video(seed).scenes)
+    return Bank(scenes, load_file(file)["tokens"])
+
+
+def start_words(model: Model, tokenizer: Qwen2TokenizerFast, bank: Bank) -> None:
+    """Words for colours, shapes and backgrounds start at what their frames have in common."""
+    centre = bank.tokens.mean((0, 1))
+    prototypes: dict[int, torch.Tensor] = {}
+    for words, value in (
+        (COLOURS, lambda scene: scene.things[0].colour),
+        (SHAPES, lambda scene: scene.things[0].shape),
+        (BACKGROUNDS, lambda scene: scene.background),
+    ):
+        for word in words:
+            shown = [index for index, scene in enumerate(bank.scenes) if value(scene) == word]
+            for form in (word, f" {word}"):
+                ids = tokenizer(form, add_special_tokens=False)["input_ids"]
+                if len(ids) == 1 and shown:
+                    prototypes[ids[0]] = bank.tokens[shown].mean((0, 1)) - centre
+    start_words_from_sight(model, prototypes)
+
+
+def phases(out: Path, model: Model, tokenizer: Qwen2TokenizerFast, bank: Bank, seed: int, plan: list[dict[str, Any]]) -> Model:
+    """Stages 1 and 2, one phase after the other; a finished phase is loaded instead."""
+    processor = build_processor(tokenizer)
+    for number, phase in enumerate(plan):
+        folder = out / f"sft-{number}"
+        if (folder / "final" / "model.safetensors").exists():
+            model = Model.from_pretrained(folder / "final")
+            continue
+        settings = dict(phase)
+        stream = Batches(bank, tokenizer, settings.pop("lengths"), settings.pop("tasks"), settings.pop("videos"),
+                         settings.pop("queries"), seed=seed + number)  # fmt: skip
+        train_on_batches(model, processor, stream, folder, **settings)
+        model.save_pretrained(folder / "final")
+        logger.info("phase %d is done", number)
+    return model.eval()
+
+
+def make_answerer(out: Path, policy: Path, tokenizer: Qwen2TokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]) -> Model:
+    """A copy of the trained model that learns to answer questions from k frames."""
+    folder = out / "answerer"
+    if not (folder / "final" / "model.safetensors").exists():
+        settings = dict(plan)
+        model = Model.from_pretrained(policy)
+        stream = QuestionBatches(bank, tokenizer, settings.pop("lengths"), {}, settings.pop("videos"), settings.pop("queries"), seed)
+        train_on_batches(model, build_processor(tokenizer), stream, folder, **settings)
+        model.save_pretrained(folder / "final")
+        tokenizer.save_pretrained(folder / "final")
+    return Model.from_pretrained(folder / "final").eval().requires_grad_(False)
+
+
+def stage3(out: Path, policy: Path, answerer: Model, tokenizer: Qwen2TokenizerFast, candidates: int, plan: dict[str, Any]) -> Path:
+    """GRPO from the policy's folder; returns the folder of the result."""
+    folder = out / "grpo"
+    if not (folder / "final" / "model.safetensors").exists():
+        settings = dict(plan)
+        first, k, tau = settings.pop("first_video", 500_000), settings.pop("k", 8), settings.pop("tau", 1.0)
+        seeds = range(first, first + settings.pop("videos"))
+        rows, asked = grpo_rows(seeds, candidates=candidates, size=(FRAME, FRAME), fmt=FORMAT)
+        rewards = reward_functions(answerer_of(answerer, tokenizer, asked), k=k, tau=tau, fmt=FORMAT)
+        model = Model.from_pretrained(policy)
+        train_grpo(model, build_processor(tokenizer), rows, rewards, folder, **settings)
+        model.save_pretrained(folder / "final")
+    return folder / "final"
+
+
+def export(model: Model, tokenizer: Qwen2TokenizerFast, folder: Path, candidates: int) -> None:
+    """The checkpoint as it ships: bfloat16 (half the size), processor, kframes.json.
+
+    Frames are asked for at twice nano's size (their long side): a wide picture is then only ever shrunk to the square.
+    """
+    model.to(torch.bfloat16).save_pretrained(folder)
+    build_processor(tokenizer).save_pretrained(folder)
+    CheckpointSettings(candidates=candidates, frame_size=2 * FRAME, max_new_tokens=160, format=FORMAT).save(folder)
+
+
+def run(config: dict[str, Any], out: Path) -> Path:
+    """All stages of a configuration (see recipes/nano.yaml); returns the folder of the checkpoint."""
+    out.mkdir(parents=True, exist_ok=True)
+    seed, candidates = config["seed"], config["candidates"]
+    model, tokenizer = stage0(out, seed, config["shape"], config["vision"])
+    bank = make_bank(out, model, **config["bank"])
+    if not (out / "sft-0").exists():
+        start_words(model, tokenizer, bank)
+    model = phases(out, model, tokenizer, bank, seed, config["sft"])
+    policy = out / f"sft-{len(config['sft']) - 1}" / "final"
+    if config.get("grpo"):
+        answerer = make_answerer(out, policy, tokenizer, bank, seed, config["answerer"])
+        model = Model.from_pretrained(stage3(out, policy, answerer, tokenizer, candidates, config["grpo"]))
+    export(model, tokenizer, out / "final", candidates)
+    return out / "final"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="a YAML file such as recipes/nano.yaml")
+    parser.add_argument("--out", type=Path, default=Path("runs/nano"))
+    parser.add_argument("--smoke", action="store_true", help="use the file's `smoke` section: every stage, a few steps each")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO)
+    config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
+    smoke = config.pop("smoke")
+    run(smoke if arguments.smoke else config, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
