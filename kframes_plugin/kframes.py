@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
@@ -69,7 +69,7 @@ class KFrames:
         if not isinstance(self.candidates, int) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
         self.candidate_size = candidate_size or _wanted(selector, "frame_size") or CANDIDATE_SIZE
-        self.drawing = Drawing(_strategy(strategy), asdict(allocation), frame_size, dict(video_options or {}))
+        self.drawing = Drawing(_strategy(strategy), allocation, frame_size, dict(video_options or {}))
 
     @classmethod
     def from_pretrained(
@@ -217,7 +217,7 @@ class VideoSession:
 def draw(found: Selection, video: OpenVideo, k: int, strategy: Strategy, progress: Progress | None = None) -> Selection:
     """Spend k on the clips of ``found``: allocate, decode, and note what was out of the ordinary."""
     start, before = perf_counter(), video.frames_decoded
-    settings = Allocation(**found.drawing.allocation)
+    settings = found.drawing.allocation
     while True:
         known = len(video.timestamps)
         times = allocate(
@@ -234,7 +234,7 @@ def draw(found: Selection, video: OpenVideo, k: int, strategy: Strategy, progres
             break
     used = resolve(strategy, found.clips, k, video.duration, settings)
     new = [note for note in video.notes if note not in found.notes]
-    new += _drawing_notes(found, k, times, used, strategy)
+    new += _drawing_notes(found, k, frames, used, strategy)
     _tell(found.video, new)
     drawn = Cost(
         frames_decoded=video.frames_decoded - before,
@@ -298,16 +298,16 @@ def load_selector(model: str, *, device: str | None = None, dtype: str = "auto")
 _DRAWN = ("no clip", "the video has only", "the clips hold only")
 
 
-def _drawing_notes(found: Selection, k: int, times: list[float], used: Strategy, asked: Strategy) -> Iterator[str]:
+def _drawing_notes(found: Selection, k: int, frames: list[Frame], used: Strategy, asked: Strategy) -> Iterator[str]:
     if not found.clips and asked != "uniform":
-        spread = "over the scenes" if len(times) >= len(found.scenes) > 0 else "over the video"
+        spread = "over the scenes" if len(frames) >= len(found.scenes) > 0 else "over the video"
         yield f"no clip was found for the query; the frames are spread uniformly {spread}"
-    if len(times) < k:
-        yield f"the video has only {len(times)} frames, {k} were asked for"
+    if len(frames) < k:
+        yield f"the video has only {len(frames)} frames, {k} were asked for"
     elif used == "focused":
-        inside = sum(any(clip.start <= time < clip.end for clip in found.clips) for time in times)
-        if inside < k and inside < sum(clip.length for clip in found.clips):
-            yield f"the clips hold only {inside} frames; the other {k - inside} lie outside them"
+        seen = sum(any(f.timestamp < clip.end and clip.start < f.end for clip in found.clips) for f in frames)
+        if seen < k:
+            yield f"the clips hold only {seen} frames; the other {k - seen} lie outside them"
 
 
 def _inside(answer: list[Clip], duration: float) -> tuple[list[Clip], tuple[str, ...]]:

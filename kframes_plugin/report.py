@@ -16,13 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from kframes_plugin.selection import Selection
 
 # One colour a meaning, told apart by colour-blind people too (Okabe and Ito's palette).
-COLOURS = {
-    "P1": "#d55e00",
-    "P2": "#56b4e9",
-    "scenes": ("#d9d9d9", "#f0f0f0"),
-    "candidates": "#999999",
-    "keyframes": "#000000",
-}
+COLOURS = {"P1": "#d55e00", "P2": "#56b4e9", "candidates": "#999999", "keyframes": "#000000"}
+SCENE_COLOURS = ("#d9d9d9", "#f0f0f0")
 ROWS = ("keyframes", "clips", "scenes", "candidates")  # top down
 
 
@@ -42,7 +37,7 @@ def timeline(selection: Selection) -> Figure:
     axes = figure.add_subplot()
     level = {name: len(ROWS) - 1 - row for row, name in enumerate(ROWS)}
     for number, (start, end) in enumerate(selection.scenes):
-        colour = COLOURS["scenes"][number % 2]
+        colour = SCENE_COLOURS[number % 2]
         axes.broken_barh([(start, end - start)], (level["scenes"] - 0.3, 0.6), color=colour, linewidth=0)
     for priority in ("P2", "P1"):
         spans = [(clip.start, clip.length) for clip in selection.clips if clip.priority == priority]

@@ -132,7 +132,7 @@ def _histograms(image: Image.Image) -> NDArray[np.float32]:
     small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX).convert("YCbCr")
     levels = np.asarray(small) // (256 // BINS)
     counts = np.bincount((_FIRST_BIN + levels).ravel(), minlength=GRID * GRID * 3 * BINS).reshape(-1, BINS)
-    shares: NDArray[np.float32] = np.cumsum(counts, axis=1, dtype=np.float32)[:, :-1] / (SIDE // GRID) ** 2
+    shares: NDArray[np.float32] = np.cumsum(counts, axis=1, dtype=np.float32)[:, :-1] / np.float32((SIDE // GRID) ** 2)
     return shares
 
 

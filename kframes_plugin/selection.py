@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kframes_plugin.allocation import DEFAULT, Allocation
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.types import Clip, Cost, Frame, Span, Strategy
 
@@ -26,13 +27,13 @@ class Drawing:
 
     Attributes:
         strategy: the strategy asked for; "auto" is decided anew for every k.
-        allocation: fields of :class:`~kframes_plugin.allocation.Allocation`.
+        allocation: weights and shares.
         frame_size: size of the keyframes as for :meth:`OpenVideo.frames_at`; None is the size of the video.
         video_options: keyword arguments of :class:`OpenVideo`.
     """
 
     strategy: Strategy = "auto"
-    allocation: Mapping[str, float] = field(default_factory=dict)
+    allocation: Allocation = DEFAULT
     frame_size: int | tuple[int, int] | None = None
     video_options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -156,8 +157,10 @@ class Selection:
                 # the name only: a selection from elsewhere must not name files outside its folder
                 with Image.open(folder / Path(entry["file"]).name) as image:
                     frames.append(Frame(entry["timestamp"], entry["duration"], image.convert("RGB")))
-            size = plain["drawing"]["frame_size"]
-            plain["drawing"]["frame_size"] = tuple(size) if isinstance(size, list) else size
+            drawing = plain.pop("drawing")
+            drawing["allocation"] = Allocation(**drawing["allocation"])
+            if isinstance(drawing["frame_size"], list):
+                drawing["frame_size"] = tuple(drawing["frame_size"])
             return Selection(
                 frames=tuple(frames),
                 clips=tuple(Clip(**clip) for clip in plain.pop("clips")),
@@ -165,7 +168,7 @@ class Selection:
                 notes=tuple(plain.pop("notes")),
                 scenes=tuple((start, end) for start, end in plain.pop("scenes")),
                 candidates=tuple(plain.pop("candidates")),
-                drawing=Drawing(**plain.pop("drawing")),
+                drawing=Drawing(**drawing),
                 **plain,
             )
         except (OSError, KeyError, TypeError, ValueError) as error:

@@ -27,6 +27,8 @@ MAX_PIXELS = 8192 * 8192  # 8K (7680 x 4320) is half of it
 MAX_DURATION = 24 * 3600.0  # seconds
 MAX_STREAMS = 64
 
+_NANOSECOND = 1e-9  # forgives rounding where a frame begins exactly in the middle of a span: 4.5 * 2.4 / 5 < 2.16
+
 
 class OpenVideo:
     """One opened video: when its frames come on screen, and the frames themselves. A context manager.
@@ -232,17 +234,17 @@ class OpenVideo:
         total = len(self.timestamps)
         count = min(count, total)
         stride = self.duration / count
-        targets = (np.arange(count) + 0.5) * self.duration / count  # 2.5 * 2.4 / 6 is 1.0, 2.5 * (2.4 / 6) is not
+        targets = (np.arange(count) + 0.5) * stride + _NANOSECOND
         ranks = self._on_screen(targets)
         keys = np.flatnonzero(self._decoder.index.is_key)
         if len(keys):
             times = self.timestamps[keys]
             after = np.searchsorted(times, targets).clip(max=len(keys) - 1)
             before = (after - 1).clip(min=0)
-            nearest = np.where(targets - times[before] <= times[after] - targets, before, after)
+            nearest = np.where(targets - times[before] <= times[after] - targets + 4 * _NANOSECOND, before, after)
             distance = times[nearest] - targets
-            # half-open, so that no I-frame serves two spans; 1 ns forgives rounding
-            inside = (distance >= -stride / 2 - 1e-9) & (distance < stride / 2 - 1e-9)
+            # half-open, so that no I-frame serves two spans
+            inside = (distance >= -stride / 2 - 2 * _NANOSECOND) & (distance < stride / 2 - 2 * _NANOSECOND)
             ranks = np.where(inside, keys[nearest], ranks)
         # rank - place must never fall (that is: ranks rise strictly) and must leave room for the frames to come
         places = np.arange(count)

@@ -66,8 +66,8 @@ class TestEverySelector:
 
     @pytest.mark.parametrize("strategy", ["auto", "focused", "hybrid", "uniform"])
     def test_any_k(self, selector, strategy):
-        with KFrames(selector, candidates=32, frame_size=64).open(SAMPLE) as video:
-            for k in (1, 3, 8, 33, 480, 1000):
+        with KFrames(selector, candidates=16, frame_size=64).open(SAMPLE) as video:
+            for k in (1, 8, 33, 500):
                 selection = checked(video.select(QUERY, k, strategy=strategy), k, 480)
                 assert selection.strategy in ("focused", "hybrid", "uniform")
 

@@ -30,6 +30,7 @@ from kframes_training.nano_data import (  # noqa: E402
     collate,
     compose,
     encode,
+    prompt_ids,
 )
 from kframes_training.nano_eval import measure, write  # noqa: E402
 from kframes_training.nano_model import RELEVANCE, build_nano, build_processor, build_tokenizer, frame_tokens, patches_of  # noqa: E402
@@ -112,22 +113,24 @@ def as_the_selector_reads_it(row: Row, processor: Any) -> Any:
 def test_rows_are_tokenised_as_the_selector_does(rows: list[Row], tokenizer: Any) -> None:
     processor = build_processor(tokenizer)
     for row in rows:
-        ids, labels, dense = encode(row, tokenizer)
-        assert len(ids) == len(labels) == len(dense)
-        inputs = as_the_selector_reads_it(row, processor)
-        prompt = ids[: labels.count(IGNORE)]
-        assert inputs["input_ids"][0].tolist() == prompt
-        assert tokenizer.decode(ids[len(prompt) :]) == row.answer + "<|im_end|>"
+        line, prompt = encode(row, tokenizer), prompt_ids(row, tokenizer)
+        assert {len(values) for values in line.values()} == {len(line["input_ids"])}
+        assert as_the_selector_reads_it(row, processor)["input_ids"][0].tolist() == prompt
+        assert tokenizer.decode(line["input_ids"][len(prompt) :]) == row.answer + "<|im_end|>"
 
 
 def test_dense_labels_say_what_each_frame_is(rows: list[Row], tokenizer: Any) -> None:
     for row in rows:
-        ids, _, dense = encode(row, tokenizer)
-        pairs = list(zip(tokenizer.convert_ids_to_tokens(ids), dense, strict=True))
-        relevance = [tokenizer.decode([label]) for token, label in pairs if token == "<|vision_end|>"]
-        assert relevance == [RELEVANCE[level] for level in row.relevance]
-        colours = [tokenizer.decode([label]).strip() for token, label in pairs if token == "<|image_pad|>"]
-        assert colours == [scene.things[0].colour for scene in row.scenes]
+        line = encode(row, tokenizer)
+        tokens = tokenizer.convert_ids_to_tokens(line["input_ids"])
+        told = [tokenizer.decode([i]) for i, token in zip(line["relevance"], tokens, strict=True) if token == "<|vision_end|>"]
+        assert told == [RELEVANCE[level] for level in row.relevance]
+        colours = [tokenizer.decode([i]) for i, token in zip(line["attributes"], tokens, strict=True) if token == "<|image_pad|>"]
+        assert colours == [f" {scene.things[0].colour}" for scene in row.scenes]
+        rest = [tokenizer.decode([i]) for i, token in zip(line["attributes"], tokens, strict=True) if i != IGNORE and token != "<|image_pad|>"]
+        assert rest == [f" {scene.things[0].shape}" for scene in row.scenes]
+    batch = collate(rows, tokenizer)
+    assert batch["relevant"].sum() == sum(level > 0 for row in rows for level in row.relevance)
 
 
 def test_answers_say_which_frames_are_relevant(bank: Bank, tokenizer: Any) -> None:
@@ -181,7 +184,7 @@ def test_the_loss_is_that_of_the_plain_model(model: Any, tokenizer: Any) -> None
 def test_padding_changes_nothing(model: Any, tokenizer: Any, rows: list[Row]) -> None:
     with torch.no_grad():
         together = dense_loss(model, collate(rows[:3], tokenizer), layer=2)[1]["answer"].item()
-        weights = [len(encode(row, tokenizer)[0]) - encode(row, tokenizer)[1].count(IGNORE) for row in rows[:3]]
+        weights = [sum(label != IGNORE for label in encode(row, tokenizer)["labels"]) for row in rows[:3]]
         alone = [dense_loss(model, collate([row], tokenizer), layer=2)[1]["answer"].item() for row in rows[:3]]
     assert together == pytest.approx(sum(w * a for w, a in zip(weights, alone, strict=True)) / sum(weights), abs=1e-4)
 
@@ -234,7 +237,7 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(tmp_path: Path, bank: 
     for name, value in straight.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
-    assert {"step", "loss", "answer", "dense", "dense_right"} <= set(lines[0])
+    assert {"step", "loss", "answer", "relevant", "attributes_right"} <= set(lines[0])
 
 
 def test_measuring_gives_every_kind_a_value(model: Any, tokenizer: Any) -> None:
@@ -252,4 +255,4 @@ def test_language_model_learns_where_things_are(tmp_path: Path, bank: Bank, toke
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     first, last = lines[0], [line for line in lines if "answer_right" in line][-1]
     assert last["answer_right"] > first["answer_right"] + 0.2
-    assert last["dense_right"] > first["dense_right"] + 0.1
+    assert last["attributes_right"] > first["attributes_right"] + 0.2

@@ -2,14 +2,16 @@
 
 The file is opened, checked and indexed as for PyAV (decord has no limits, takes any protocol and names no reason), and
 decord's frames are matched to that index by time stamp. Random access in decord 0.6.0 gave wrong frames for all
-MPEG-TS, MPEG-PS, edit-listed and open-GOP HEVC test clips, and it hangs at the end of joined files; those, and codecs it does not
-know (AV1, VVC), are refused with the fix, never read with another decoder in silence. The table is in LOG.md.
-decord polls at the end of a file; DECORD_EOF_RETRY_MAX bounds that, but 128 instead of its 10,240 fails good files.
+MPEG-TS, MPEG-PS, edit-listed and open-GOP HEVC test clips, and it hangs at the end of joined files; those, and
+codecs it does not know (AV1, VVC), are refused with the fix, never read with another decoder in silence. decord
+polls at the end of a file; DECORD_EOF_RETRY_MAX bounds that, but 128 instead of its 10,240 fails good files. The
+measurements are in LOG.md.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -70,7 +72,7 @@ class DecordDecoder(PyAVDecoder):
 
     def _check_claims(self, packets: Packets) -> None:
         super()._check_claims(packets)
-        container, stream = self._file(threads=1)
+        container, stream = self._reading.shared(threads=1)
         if container.format.name not in _CONTAINERS:
             raise self._refused(f"seeks to wrong frames in {container.format.name} files")
         if self.index.counted:
@@ -138,6 +140,6 @@ def _decord() -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    """decord's message without its stack trace and source path."""
+    """decord's message without its stack trace, time and source path."""
     line = str(error).strip().splitlines()[0]
-    return line.rsplit("] ", 1)[-1][:160]
+    return re.sub(r"\[[^\]]*\] |/\S+\.cc:\d+: |Check failed: ", "", line)[:160]

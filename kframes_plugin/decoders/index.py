@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-_NONE = -(2**63)  # a time stamp that is not there
+NO_STAMP = -(2**63)  # a time stamp that is not there
 _JUMP_SECONDS = 10.0  # in MPEG-TS and MPEG-PS a larger gap is a splice, not a pause (FFmpeg's own limit)
 _STREAMED = {"mpegts", "mpeg"}  # containers that are cut and joined as they are, so time may start again inside
 _NO_STAMPS = {"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "obu"}  # display order is not in the container
@@ -97,8 +97,8 @@ def read_packets(container: InputContainer, stream: VideoStream, max_packets: in
             if packet.size == 0:  # the end of the stream, or (AVI, Theora) "the frame before once more"
                 empty += packet.dts is not None
                 continue
-            pts.append(_NONE if packet.pts is None else packet.pts)
-            dts.append(_NONE if packet.dts is None else packet.dts)
+            pts.append(NO_STAMP if packet.pts is None else packet.pts)
+            dts.append(NO_STAMP if packet.dts is None else packet.dts)
             durations.append(packet.duration or 0)
             key.append(packet.is_keyframe)
             shown.append(not packet.is_discard and not (vp8 and _is_hidden_vp8(packet)))
@@ -123,14 +123,14 @@ def read_packets(container: InputContainer, stream: VideoStream, max_packets: in
 def why_not_by_packets(packets: Packets, container: str, reorders: bool) -> str:
     """Why the packets do not tell the order of the frames, or "" when they do."""
     shown = packets.pts[packets.shown]
-    dts = packets.dts[packets.dts != _NONE]
+    dts = packets.dts[packets.dts != NO_STAMP]
     if reorders and container in _NO_STAMPS:
         return f"{container} files do not say in which order frames are shown"
     if not packets.key.any():
         return "no packet is marked as an I-frame"
     if (np.diff(dts) < 0).any():
         return "its time stamps go back or start again inside"
-    if (shown == _NONE).any():
+    if (shown == NO_STAMP).any():
         return "some frames have no time stamp"
     if len(np.unique(shown)) < len(shown):
         return "several frames have the same time stamp"
@@ -226,7 +226,7 @@ def _restarts(line: NDArray[np.int64], gap: int, time_base: Fraction, container:
 
 def _usual_gap(stamps: NDArray[np.int64], time_base: Fraction, rate: Fraction | None) -> int:
     """Ticks from one frame to the next, at least 1: the median, else 1 / average rate, else 40 ms."""
-    known = np.unique(stamps[stamps != _NONE])
+    known = np.unique(stamps[stamps != NO_STAMP])
     if len(known) > 1:
         return max(1, int(np.median(np.diff(known))))
     seconds = 1 / rate if rate else Fraction(1, 25)
@@ -236,8 +236,8 @@ def _usual_gap(stamps: NDArray[np.int64], time_base: Fraction, rate: Fraction | 
 def _fill(stamps: NDArray[np.int64], gap: int) -> NDArray[np.int64]:
     """Stamps with the missing ones put one gap after the frame before."""
     line = stamps.copy()
-    for place in np.flatnonzero(line == _NONE):
-        line[place] = line[place - 1] + gap if place else (line[line != _NONE][:1].sum() - gap)
+    for place in np.flatnonzero(line == NO_STAMP):
+        line[place] = line[place - 1] + gap if place else (line[line != NO_STAMP][:1].sum() - gap)
     return line
 
 

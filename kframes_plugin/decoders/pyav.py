@@ -19,6 +19,7 @@ import numpy as np
 
 from kframes_plugin.decoders import DamagedError, Limits, Size, VideoInfo
 from kframes_plugin.decoders.index import (
+    NO_STAMP,
     FrameIndex,
     Packets,
     index_by_counting,
@@ -26,12 +27,12 @@ from kframes_plugin.decoders.index import (
     read_packets,
     why_not_by_packets,
 )
-from kframes_plugin.decoders.opening import check_duration, check_pixels, open_container, video_stream
+from kframes_plugin.decoders.opening import check_duration, check_pixels
 from kframes_plugin.decoders.picture import Screen
+from kframes_plugin.decoders.reading import Reading, packets_here
 from kframes_plugin.errors import VideoError
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -41,8 +42,9 @@ _THREADS = min(4, os.cpu_count() or 1)  # frame threads each hold pictures: 4 x 
 _WORTH_THREADS = 8  # frames a run; below, starting and draining frame threads costs more than it gains
 _BRIDGE = 4  # packets; decoding across a gap of this size costs less than draining and seeking
 _MAX_FPS = 1000  # packets a second of the allowed duration, so that a hostile file cannot fill the memory
+_MAX_PACKETS = 10**9
 _LATE = 16  # frames by which a wrong time stamp may come too late before those missing are given up
-_NO_STAMP = -(2**63)
+_BACK = "time stamps go back inside the file: its frames are given in the order of their time stamps"
 
 
 @dataclass
@@ -78,14 +80,14 @@ class PyAVDecoder:
     name = "pyav"
 
     def __init__(self, path: str, limits: Limits, *, allow_urls: bool = False) -> None:
-        self.path, self.limits, self.allow_urls = path, limits, allow_urls
+        self.path, self.limits = path, limits
+        self._reading = Reading(path, limits, allow_urls=allow_urls)
         self.notes: list[str] = []
         self.frames_decoded = 0
         self._bad_packets = 0
-        self._files: dict[int, tuple[InputContainer, VideoStream]] = {}
         try:
-            container, stream = self._file(threads=1)
-            packets = read_packets(container, stream, int(limits.duration * _MAX_FPS))
+            container, stream = self._reading.shared(threads=1)
+            packets = read_packets(container, stream, int(min(limits.duration * _MAX_FPS, _MAX_PACKETS)))
             self.index = self._make_index(packets)
             self.info = self._look()
             check_duration(path, self.index.duration, limits)
@@ -96,9 +98,7 @@ class PyAVDecoder:
 
     def close(self) -> None:
         """Let go of the file; closing twice does no harm."""
-        for container, _ in self._files.values():
-            container.close()
-        self._files.clear()
+        self._reading.close()
 
     def pictures(self, ranks: Sequence[int], size: Size) -> Iterator[tuple[int, Image.Image]]:
         """See :meth:`kframes_plugin.decoders.Decoder.pictures`."""
@@ -125,24 +125,29 @@ class PyAVDecoder:
 
     def every_picture(self, size: Size) -> Iterator[tuple[int, Image.Image]]:
         """See :meth:`kframes_plugin.decoders.Decoder.every_picture`."""
-        if self.index.counted:
-            for place, frame in self._counted(len(self.index)):
-                yield place, self._screen.picture(frame, size)
-            return
-        container, stream = self._file(threads=_THREADS, fresh=True)
-        held: dict[int, Image.Image] = {}  # frames whose time stamps go back come too late and wait here
-        due = 0
-        for frame in self._frames(self._packets(container, stream), stream):
+        for rank, frame in self._counted(len(self.index)) if self.index.counted else self._in_time_order():
+            yield rank, self._screen.picture(frame, size)
+
+    def _in_time_order(self) -> Iterator[tuple[int, VideoFrame]]:
+        """(rank, frame) of one sequential pass; up to 16 frames wait for one whose time stamp goes back."""
+        waiting: dict[int, VideoFrame] = {}
+        due = came = 0
+        for frame in self._pass(threads=_THREADS):
             rank = self._rank_of(frame)
             if rank is None or rank < due:
                 continue
-            held[rank] = self._screen.picture(frame, size)
-            if len(held) > _LATE:
-                due = min(held)
-            while due in held:
-                yield due, held.pop(due)
+            came += 1
+            waiting[rank] = frame
+            if rank < max(waiting):
+                self._note(_BACK)
+            if len(waiting) > _LATE:
+                due = min(waiting)
+            while due in waiting:
+                yield due, waiting.pop(due)
                 due += 1
-        yield from sorted(held.items())
+        yield from sorted(waiting.items())
+        if came < len(self.index):
+            self._note(f"damaged: {came} of {len(self.index)} frames came in a pass over all of them")
 
     def reindex(self) -> None:
         """See :meth:`kframes_plugin.decoders.Decoder.reindex`."""
@@ -162,27 +167,13 @@ class PyAVDecoder:
 
     # ---- opening
 
-    def _file(self, threads: int, *, fresh: bool = False) -> tuple[InputContainer, VideoStream]:
-        """The file opened for that many decoding threads, once each; ``fresh``: again, at its start."""
-        if fresh and threads in self._files:
-            self._files.pop(threads)[0].close()
-        if threads not in self._files:
-            container = open_container(self.path, self.limits, allow_urls=self.allow_urls)
-            try:
-                stream = video_stream(container, self.path, self.limits)
-            except BaseException:
-                container.close()
-                raise
-            # also for sizes that change on the way; coded pictures are padded, up to 4 times when they are narrow
-            stream.codec_context.options = {"max_pixels": str(4 * self.limits.pixels + 65536)}
-            stream.codec_context.thread_count = threads
-            stream.thread_type = "FRAME" if threads > 1 else "SLICE"
-            self._files[threads] = container, stream
-        return self._files[threads]
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     def _make_index(self, packets: Packets) -> FrameIndex:
         """From the packets where they tell everything, else from one sequential decode, with a note."""
-        container, stream = self._file(threads=1)
+        container, stream = self._reading.shared(threads=1)
         if not len(packets):
             raise VideoError(f"{self.path}: has a video stream but no decodable frame in it; the file is not complete.")
         trouble = why_not_by_packets(packets, container.format.name, reorders=stream.codec_context.reorder_depth > 0)
@@ -219,7 +210,7 @@ class PyAVDecoder:
         if frame is None and not self.index.counted:
             self.reindex()
             frame = self._first_frame()
-        container, stream = self._file(threads=1)
+        container, stream = self._reading.shared(threads=1)
         codec, kind = stream.codec.canonical_name, container.format.name
         if frame is None:
             raise VideoError(
@@ -245,12 +236,12 @@ class PyAVDecoder:
 
     def _clock(self) -> tuple[Fraction, Fraction | None, str]:
         """(seconds a tick, frames a second where claimed, container)."""
-        container, stream = self._file(threads=1)
+        container, stream = self._reading.shared(threads=1)
         return stream.time_base or Fraction(1, 1000), stream.average_rate or stream.guessed_rate, container.format.name
 
     def _check_claims(self, packets: Packets) -> None:
         """Notes on what the file says of itself and does not hold."""
-        container, stream = self._file(threads=1)
+        container, stream = self._reading.shared(threads=1)
         found, end = len(packets) + packets.empty, self.index.duration
         if packets.error:
             self.notes.append(f"cannot be read to its end: {packets.error}")
@@ -270,27 +261,35 @@ class PyAVDecoder:
         """Decode everything once and index what comes out."""
         stamps, durations = array("q"), array("q")
         for _, frame in self._counted(None):
-            stamps.append(_NO_STAMP if frame.pts is None else frame.pts)
+            stamps.append(NO_STAMP if frame.pts is None else frame.pts)
             durations.append(frame.duration or 0)
         last = max(durations[-1:], default=0)
         return index_by_counting(np.asarray(stamps, np.int64), last, *self._clock())
 
     def _counted(self, count: int | None) -> Iterator[tuple[int, VideoFrame]]:
         """The first ``count`` frames of a sequential decode by one thread, so that every pass gives the same."""
-        container, stream = self._file(threads=1, fresh=True)
-        yield from islice(enumerate(self._frames(self._packets(container, stream), stream)), count)
+        return islice(enumerate(self._pass(threads=1)), count)
+
+    def _pass(self, threads: int) -> Iterator[VideoFrame]:
+        """Every frame that can be decoded, from a file of its own, so that other calls may come between."""
+        container, stream = self._reading.open(threads)
+        with container:
+            yield from self._frames(packets_here(container, stream), stream)
 
     def _decode(
         self, index: FrameIndex, run: Run, threads: int, wanted: Container[int] | None = None
     ) -> Iterator[VideoFrame]:
         """The frames of one run: all, or at least those with the ``wanted`` time stamps."""
-        stream = self._file(threads)[1]
         key_pts, key_dts = int(index.key_pts[run.key]), int(index.key_dts[run.key])
-        stretch = islice(self._packets_from(key_pts, key_dts, threads), run.last - run.first + 1)
-        packets = _skipping(stretch, wanted, stream)
-        for frame in self._frames(packets, stream):
+        packets = islice(self._reading.packets_from(key_pts, key_dts, threads), run.last - run.first + 1)
+        stream = self._reading.shared(threads)[1]
+        latest = NO_STAMP
+        for frame in self._frames(_skipping(packets, wanted, stream), stream):
             if frame.pts == key_pts and not frame.key_frame:
                 raise DamagedError(f"{self.path}: a picture marked as an I-frame is none; the file is damaged.")
+            if frame.pts is not None and frame.pts < latest:
+                self._note(_BACK)
+            latest = frame.pts if frame.pts is not None else latest
             yield frame
 
     def _frames(self, packets: Iterator[Packet[VideoStream]], stream: VideoStream) -> Iterator[VideoFrame]:
@@ -303,41 +302,6 @@ class PyAVDecoder:
                 continue
             self.frames_decoded += len(frames)
             yield from frames
-
-    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-        """Packets from here on; an unreadable rest ends them (the index has noted it)."""
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.FFmpegError):
-                return
-            if packet.size:  # not the end mark, nor Theora's "the frame before once more"
-                yield packet
-
-    def _packets_from(self, pts: int, dts: int, threads: int) -> Iterator[Packet[VideoStream]]:
-        """Packets from the I-frame with these time stamps on.
-
-        Seeks are not trusted (in MPEG-TS they land up to 1 s late): further and further back, at last from the start.
-        """
-        container, stream = self._file(threads)
-        second = int(1 / stream.time_base) if stream.time_base else 0
-        back = pts if dts == _NO_STAMP else dts
-        for target in (pts, back, back - second, back - 10 * second, None):
-            if target is None:
-                container, stream = self._file(threads, fresh=True)
-            else:
-                try:
-                    container.seek(target, stream=stream)
-                except av.FFmpegError:
-                    continue  # this container cannot seek there; the next attempt is further back
-            packets = self._packets(container, stream)
-            for packet in packets:
-                if packet.pts == pts and packet.is_keyframe:
-                    return chain([packet], packets)
-                if dts != _NO_STAMP and packet.dts is not None and packet.dts > dts:
-                    break
-        raise DamagedError(f"{self.path}: the I-frame at tick {pts} is not found again; the file is damaged.")
 
 
 def _skipping(

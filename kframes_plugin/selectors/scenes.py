@@ -14,7 +14,7 @@ class SceneSelector:
     Args:
         min_scene: shortest scene, seconds, >= 0; shorter ones join a neighbour.
         rule: what a cut is.
-        candidates: T, candidate frames it wants to see. At a tenth of a second each they are cheap.
+        candidates: T, candidate frames it wants to see.
 
     Attributes:
         frame_size: long side of the candidates, pixels.

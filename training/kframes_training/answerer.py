@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGenera
 
 from kframes_plugin.types import Frame
 from kframes_training.dense import embed
-from kframes_training.nano_data import Batches, Row, compose, encode
+from kframes_training.nano_data import Batches, Row, compose, prompt_ids
 from kframes_training.nano_model import FRAME, frame_tokens, patches_of
 from kframes_training.rewards import Answerer
 from kframes_training.synthetic.draw import draw
@@ -77,8 +77,7 @@ def option_probabilities(
     letters = [tokenizer(letter, add_special_tokens=False)["input_ids"][0] for letter in LETTERS]
     found = []
     for row in rows:
-        ids, labels, _ = encode(row, tokenizer)
-        prompt = torch.tensor([ids[: labels.count(-100)]])
+        prompt = torch.tensor([prompt_ids(row, tokenizer)])
         hidden = model.model.language_model(inputs_embeds=embed(model, prompt, row.tokens), use_cache=False).last_hidden_state
         found.append(model.lm_head(hidden[0, -1])[letters].softmax(-1).tolist())
     return found

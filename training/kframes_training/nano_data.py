@@ -226,41 +226,48 @@ def collate(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> dict[str
     """Rows as tensors, padded on the right (attention is causal, so the padding needs no mask).
 
     Returns:
-        ``input_ids``, ``labels`` (answers), ``dense`` (relevance at every closing vision token, colour of the main thing
-        at its image token, shape at the next time mark), all int64 (rows, length); ``frames`` float32 (rows x T, width).
+        int64 (rows, length): ``input_ids``; ``labels`` (answers); ``relevance`` (a word of RELEVANCE at every closing
+        vision token) with ``relevant`` (1 where that is not "none"); ``attributes`` (colour of the main thing at its image
+        token, shape at the next time mark). And ``frames``, float32 (rows x T, width).
     """
-    texts = [encode(row, tokenizer) for row in rows]
-    length = max(len(ids) for ids, _, _ in texts)
-    pad = tokenizer.pad_token_id
-    columns = zip(*texts, strict=True)
-    ids, labels, dense = (
-        torch.tensor([[*line, *[fill] * (length - len(line))] for line in column])
-        for column, fill in zip(columns, (pad, IGNORE, IGNORE), strict=True)
-    )
-    return {"input_ids": ids, "labels": labels, "dense": dense, "frames": torch.cat([row.tokens for row in rows])}
-
-
-def encode(row: Row, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int], list[int]]:
-    """(ids, labels, dense labels) of a row; the same ids as the chat template gives."""
     piece = _pieces(tokenizer)
-    count = len(row.relevance)
+    lines = [encode(row, tokenizer) for row in rows]
+    length = max(len(line["input_ids"]) for line in lines)
+    fills = {"input_ids": tokenizer.pad_token_id, "labels": IGNORE, "relevance": IGNORE, "attributes": IGNORE}
+    batch = {
+        name: torch.tensor([[*line[name], *[fill] * (length - len(line[name]))] for line in lines])
+        for name, fill in fills.items()
+    }
+    batch["relevant"] = ((batch["relevance"] != IGNORE) & (batch["relevance"] != piece(RELEVANCE[0])[0])).long()
+    return batch | {"frames": torch.cat([row.tokens for row in rows])}
+
+
+def encode(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    """A row as lists of equal length (see collate); the same ids as the chat template gives."""
+    piece = _pieces(tokenizer)
     ids = [*piece("<|im_start|>user\n"), *piece(row.query), *piece("\n")]
-    dense = [IGNORE] * len(ids)
+    relevance, attributes = [IGNORE] * len(ids), [IGNORE] * len(ids)
     image, end = piece("<|image_pad|><|vision_end|>")
     shape = IGNORE
-    for index in range(count):
-        main = row.scenes[index].things[0]
+    for index, (level, scene) in enumerate(zip(row.relevance, row.scenes, strict=True)):
         ids += [*piece(str(index)), image, end]
-        dense += [shape, piece(f" {main.colour}")[0], piece(RELEVANCE[row.relevance[index]])[0]]
-        shape = piece(f" {main.shape}")[0]
-    ids += piece(str(count))
-    dense.append(shape)
+        attributes += [shape, piece(f" {scene.things[0].colour}")[0], IGNORE]
+        relevance += [IGNORE, IGNORE, piece(RELEVANCE[level])[0]]
+        shape = piece(f" {scene.things[0].shape}")[0]
+    ids += piece(str(len(row.relevance)))
+    attributes.append(shape)
     ids += [*piece("\n"), *piece(row.query), *piece("<|im_end|>\n<|im_start|>assistant\n")]
     answer = [*piece(row.answer), *piece("<|im_end|>")]
     labels = [IGNORE] * len(ids) + answer
     ids += answer
-    dense += [IGNORE] * (len(ids) - len(dense))
-    return ids, labels, dense
+    lines = {"input_ids": ids, "labels": labels, "relevance": relevance, "attributes": attributes}
+    return {name: [*line, *[IGNORE] * (len(ids) - len(line))] for name, line in lines.items()}
+
+
+def prompt_ids(row: Row, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The ids of a row up to where its answer begins."""
+    line = encode(row, tokenizer)
+    return line["input_ids"][: line["labels"].count(IGNORE)]
 
 
 _CACHE: dict[int, dict[str, list[int]]] = {}

@@ -18,7 +18,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen2_5_VLForCon
 from kframes_plugin.prompt import parse_clips
 from kframes_training.dense import embed
 from kframes_training.evaluation.clips import iou
-from kframes_training.nano_data import FORMAT, Row, candidate_times, encode
+from kframes_training.nano_data import FORMAT, Row, candidate_times, prompt_ids
 from kframes_training.nano_model import FRAME, frame_tokens, patches_of
 from kframes_training.synthetic.draw import draw
 from kframes_training.synthetic.language import queries
@@ -33,10 +33,7 @@ def write(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokeni
 
     All prompts go through the model together, padded on the left.
     """
-    prompts = []
-    for row in rows:
-        ids, labels, _ = encode(row, tokenizer)
-        prompts.append(ids[: sum(label == -100 for label in labels)])
+    prompts = [prompt_ids(row, tokenizer) for row in rows]
     longest = max(map(len, prompts))
     pad, stop = tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")
     ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])

@@ -41,7 +41,7 @@ class ResumesVisionModels:
 
 
 class DenseSFTTrainer(ResumesVisionModels, SFTTrainer):  # type: ignore[misc]
-    """SFTTrainer that also trains dense labels where a batch has them (``frames`` and ``dense``).
+    """SFTTrainer that also trains dense labels where a batch has them (``frames`` beside ``relevance``).
 
     Args:
         dense_layer: the labels are read after this many layers of the language model.

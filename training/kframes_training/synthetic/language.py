@@ -11,7 +11,7 @@ from kframes_training.synthetic.world import BACKGROUNDS, COLOURS, LABELS, SHAPE
 
 KINDS = ("needle", "attribute", "action", "order", "count", "holistic", "absent")
 
-_DOING = {
+DOING = {
     "across": ("moving across", "crossing"),
     "bounce": ("bouncing", "jumping"),
     "spin": ("spinning", "rotating"),
@@ -105,7 +105,7 @@ def describe_thing(thing: Thing) -> str:
 def caption_scene(scene: Scene, rng: Random) -> str:
     """One sentence on a scene: things, motion, background, label."""
     main = scene.things[0]
-    doing = "" if main.motion == "still" else f" {rng.choice(_DOING[main.motion])}"
+    doing = "" if main.motion == "still" else f" {rng.choice(DOING[main.motion])}"
     text = f"a {describe_thing(main)}{doing}"
     for thing in scene.things[1:]:
         text += rng.choice((" beside a ", " and a ", " next to a ")) + describe_thing(thing)
@@ -128,7 +128,7 @@ def caption_video(chapters: Sequence[Sequence[Scene]], rng: Random) -> str:
 
 def phrase(wanted: Wanted, rng: Random) -> str:
     """The wanted attributes as a noun phrase without article: "spinning red circle on teal"."""
-    words = [rng.choice(_DOING[wanted.motion])] if wanted.motion else []
+    words = [rng.choice(DOING[wanted.motion])] if wanted.motion else []
     if wanted.colour:
         words.append(wanted.colour)
     if wanted.shape or wanted.colour or wanted.motion:

@@ -1,0 +1,306 @@
+"""Image-text similarity: candidate frames that look like the query (open_clip, or a model of your own).
+
+Each candidate gets the cosine of its picture and the query; ``relevance.py`` makes clips of these.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from kframes_plugin.errors import SelectorError
+from kframes_plugin.prompt import duration_of
+from kframes_plugin.relevance import RelevanceRule, clips_from_scores
+from kframes_plugin.types import Candidates, Cost, Frame, Prediction
+
+SIMILARITY = RelevanceRule(
+    flat=0.002
+)  # cosines this close together tell nothing; of real footage they spread by .02 and more
+DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+SAFE_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
+
+
+class SimilaritySelector:
+    """Clips where the picture is like the query.
+
+    Between two queries on one :class:`Candidates` the embeddings of the pictures are kept, so a second query only
+    embeds its text. What a clip's ``score`` says is relative: 1 is the best of this video, 0 its usual level.
+
+    Args:
+        embed_images: pictures (RGB) -> (n, d) embeddings; called with at most ``batch_size`` at a time.
+        embed_text: text -> (d,) embedding.
+        candidates: T, candidate frames it wants to see.
+        frame_size: their long side, pixels.
+        batch_size: pictures a call, >= 1.
+        template: what is embedded for a query; "{}" is the query as it is. "a photo of {}" suits queries of one word.
+        rule: how similarities become clips.
+        is_cut: text -> whether the model reads only its beginning; None: it reads all.
+    """
+
+    def __init__(
+        self,
+        embed_images: Callable[[list[Image.Image]], ArrayLike],
+        embed_text: Callable[[str], ArrayLike],
+        *,
+        candidates: int = 256,
+        frame_size: int = 224,
+        batch_size: int = 32,
+        template: str = "{}",
+        rule: RelevanceRule = SIMILARITY,
+        is_cut: Callable[[str], bool] | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+        if "{}" not in template:
+            raise ValueError(f'template must have "{{}}" where the query goes; got {template!r}')
+        self.embed_images = embed_images
+        self.embed_text = embed_text
+        self.candidates = candidates
+        self.frame_size = frame_size
+        self.batch_size = batch_size
+        self.template = template
+        self.rule = rule
+        self.is_cut = is_cut
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str, *, device: str | None = None, dtype: str = "auto", batch_size: int = 32, **options: Any
+    ) -> Self:
+        """Load a model of open_clip; weights from safetensors only.
+
+        Args:
+            name: "ARCH/TAG" as in ``open_clip.list_pretrained()`` ("ViT-B-32/laion2b_s34b_b79k"); "ARCH/FILE" with a
+                path to a .safetensors file; a directory with open_clip_config.json ("local-dir:" before it is
+                allowed); or "hf-hub:ORG/REPO".
+            device: "cpu", "cuda", "cuda:1" ...; None: the GPU where there is one.
+            dtype: "float32", "bfloat16", "float16"; "auto": float16 on a GPU, float32 on a CPU.
+            batch_size: pictures a call of the model, >= 1.
+            options: keyword arguments of :class:`SimilaritySelector`.
+
+        Raises:
+            SelectorError: it cannot be loaded; the message says what to do.
+            ValueError: an unknown dtype.
+        """
+        model = OpenCLIP(name, device, dtype)
+        options = {"frame_size": model.frame_size, "is_cut": model.is_cut, **options}
+        return cls(model.embed_images, model.embed_text, batch_size=batch_size, **options)
+
+    def __call__(self, frames: Sequence[Frame], query: str, /) -> Prediction:
+        """The clips, best first.
+
+        Args:
+            frames: candidate frames in time order, at least one.
+            query: what to look for, in words.
+
+        Raises:
+            SelectorError: the model gives embeddings that are not finite or do not fit together.
+        """
+        images, calls = self._image_features(frames)
+        text = self.template.replace("{}", query)
+        words = _unit(np.asarray(self.embed_text(text), np.float32).reshape(1, -1), "the query")[0]
+        if images.shape[1] != len(words):
+            raise SelectorError(
+                f"image and text embeddings must have one width; got {images.shape[1]} and {len(words)}: take both "
+                "callables from one model"
+            )
+        similarity = images @ words
+        times = [frame.timestamp for frame in frames]
+        clips = clips_from_scores(similarity, times, duration_of(frames), rule=self.rule, word="similarity")
+        notes = []
+        if self.is_cut is not None and self.is_cut(text):
+            notes.append("the query is longer than the model reads; its end was not used")
+        if not clips:
+            low, high = similarity.min(), similarity.max()
+            notes.append(f"no candidate frame stands out for the query (similarity {low:.3f} to {high:.3f})")
+        return Prediction(clips, notes=notes, cost=Cost(candidates=len(frames), model_calls=calls + 1))
+
+    def _image_features(self, frames: Sequence[Frame]) -> tuple[NDArray[np.float32], int]:
+        """(n, d) embeddings of length 1, and the model calls they took."""
+        cache = frames.cache if isinstance(frames, Candidates) else {}
+        if self in cache:
+            kept: NDArray[np.float32] = cache[self]
+            return kept, 0
+        batches = [frames[start : start + self.batch_size] for start in range(0, len(frames), self.batch_size)]
+        parts = [np.asarray(self.embed_images([frame.image for frame in batch]), np.float32) for batch in batches]
+        features = np.concatenate(parts)
+        if features.ndim != 2 or len(features) != len(frames):
+            raise SelectorError(f"embed_images must return (n, d), a row a picture; got {features.shape} in all")
+        cache[self] = features = _unit(features, "the candidate frames")
+        return features, len(batches)
+
+
+def _unit(rows: NDArray[np.float32], of: str) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    bad = int((~np.isfinite(lengths) | (lengths == 0)).sum())
+    if bad:
+        raise SelectorError(
+            f"{bad} of {len(rows)} embeddings of {of} are not finite or all zero; use dtype='float32', or check the "
+            "model's weights"
+        )
+    units: NDArray[np.float32] = rows / lengths
+    return units
+
+
+class OpenCLIP:
+    """A loaded model of open_clip. Arguments and errors as in :meth:`SimilaritySelector.from_pretrained`."""
+
+    def __init__(self, name: str, device: str | None, dtype: str) -> None:
+        import torch
+        from open_clip import get_input_dtype, get_tokenizer
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+        from safetensors import SafetensorError
+
+        if dtype not in ("auto", *DTYPES):
+            raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}; got {dtype!r}")
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if dtype == "auto":
+            dtype = "float32" if self.device == "cpu" else "float16"
+        try:
+            source, self.model = _load(name, self.device, DTYPES[dtype])
+            self.tokenizer = get_tokenizer(source)
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, ImportError, SafetensorError) as error:
+            raise SelectorError(f"cannot load the open_clip model {name!r}: {_first_line(error)}") from error
+        settings = PreprocessCfg(**self.model.visual.preprocess_cfg)
+        self.preprocess = image_transform_v2(settings, is_train=False)
+        self.input_dtype = get_input_dtype(DTYPES[dtype])
+        # Most models scale the short side to their input and crop: twice that keeps a 16:9 picture sharp
+        side = settings.size if isinstance(settings.size, int) else max(settings.size)
+        self.frame_size = side * (2 if settings.resize_mode == "shortest" else 1)
+
+    def embed_images(self, images: list[Image.Image]) -> NDArray[np.float32]:
+        """Pictures -> (n, d).
+
+        Raises:
+            SelectorError: the GPU's memory is too small for so many.
+        """
+        import torch
+
+        batch = torch.stack([self.preprocess(image) for image in images]).to(self.device, self.input_dtype)
+        try:
+            with torch.inference_mode():
+                features: NDArray[np.float32] = self.model.encode_image(batch).float().cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise SelectorError(
+                f"the GPU has not enough memory for {len(images)} pictures at once; lower batch_size"
+            ) from error
+        return features
+
+    def embed_text(self, text: str) -> NDArray[np.float32]:
+        """Text -> (d,)."""
+        import torch
+
+        with torch.inference_mode():
+            features: NDArray[np.float32] = (
+                self.model.encode_text(self.tokenizer([text]).to(self.device)).float().cpu()[0].numpy()
+            )
+        return features
+
+    def is_cut(self, text: str) -> bool:
+        """Whether the last word is not read: the tokens are the same without it."""
+        shorter = text.rsplit(None, 1)[0]
+        return shorter != text and bool((self.tokenizer([text]) == self.tokenizer([shorter])).all())
+
+
+def _load(name: str, device: str, precision: str) -> tuple[str, Any]:
+    """The name that open_clip knows the model by, and the model with its weights, ready for use."""
+    from open_clip import create_model, load_checkpoint
+
+    source, tag, weights, quick_gelu = _resolve(name)
+    # open_clip itself takes a pickled .bin where a repository or folder has one, so the weights are loaded here,
+    # and its warnings that there are none, or which of several it takes (in the root logger), are not true
+    root = logging.getLogger()
+    root.addFilter(_is_true)
+    try:
+        model = create_model(
+            source,
+            tag,
+            load_weights=False,
+            precision=precision,
+            device=device,
+            force_quick_gelu=quick_gelu,
+            pretrained_text=False,
+        )
+    finally:
+        root.removeFilter(_is_true)
+    load_checkpoint(model, str(weights), strict=True)
+    return source, model.eval()
+
+
+def _is_true(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(("No pretrained weights loaded", "Multiple checkpoints found"))
+
+
+def _resolve(name: str) -> tuple[str, str | None, Path, bool]:
+    """Name -> what open_clip builds the model from, tag, safetensors file, and whether the weights need QuickGELU."""
+    from open_clip import get_pretrained_cfg, list_models, list_pretrained_tags_by_model
+
+    folder = Path(name.removeprefix("local-dir:")).expanduser()
+    if name.startswith("local-dir:") or folder.is_dir():
+        return f"local-dir:{folder}", None, _file_in(folder), False
+    if name.startswith("hf-hub:"):
+        return name, None, _download(name.removeprefix("hf-hub:")), False
+    arch, _, weights = name.partition("/")
+    if arch not in list_models():
+        near = get_close_matches(arch, list_models(), n=3, cutoff=0.5)
+        known = f"near to it: {', '.join(near)}" if near else "see open_clip.list_models()"
+        raise ValueError(f"open_clip has no architecture {arch!r}; {known}")
+    if weights.endswith((".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")):
+        return arch, None, _safe(Path(weights).expanduser()), False
+    settings = get_pretrained_cfg(arch, weights)
+    if not settings:
+        tags = ", ".join(list_pretrained_tags_by_model(arch)) or "none"
+        raise ValueError(
+            f"{arch} has no weights {weights!r}; write ARCH/TAG with one of {tags}, or ARCH/FILE.safetensors"
+        )
+    return arch, weights, _download(settings["hf_hub"].rsplit("/", 1)[0]), bool(settings.get("quick_gelu"))
+
+
+def _file_in(folder: Path) -> Path:
+    if not (folder / "open_clip_config.json").is_file():
+        raise FileNotFoundError(f"{folder} has no open_clip_config.json; give the directory of a saved open_clip model")
+    files = sorted(folder.glob("*.safetensors"), key=lambda file: (file.name not in SAFE_NAMES, file.name))
+    if not files:
+        raise FileNotFoundError(f"{folder} has no .safetensors file; save the weights with safetensors.torch.save_file")
+    return files[0]
+
+
+def _safe(file: Path) -> Path:
+    if file.suffix != ".safetensors":
+        raise ValueError(
+            f"{file.name} may hold code; convert it once, where you trust it: "
+            "safetensors.torch.save_file(torch.load(file, weights_only=True), 'weights.safetensors')"
+        )
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {file}; check the path")
+    return file
+
+
+def _download(repository: str) -> Path:
+    """The safetensors file of a repository of the hub, from its local cache where it is there already."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    for name in SAFE_NAMES:
+        try:
+            return Path(hf_hub_download(repository, name))
+        except LocalEntryNotFoundError as error:
+            raise ConnectionError(
+                f"{repository} is not in the local cache and the hub cannot be reached; check the network, or first "
+                f"run `hf download {repository}` where there is one"
+            ) from error
+        except EntryNotFoundError:
+            continue  # the next name
+    raise FileNotFoundError(f"{repository} has none of {', '.join(SAFE_NAMES)}; choose other weights")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
