@@ -82,15 +82,15 @@ NEEDS = {"qwen_vl_utils": "qwen_vl_utils", "transformers": "transformers"}
 def run_contender(name: str, path: str, count: int) -> dict[str, Any]:
     """Run one contender in this process."""
     take = CONTENDERS[name]()
-    imported_mb = _peak_mb()
-    cpu, wall = _cpu_seconds(), time.perf_counter()
+    imported_mb = peak_mb()
+    cpu, wall = cpu_seconds(), time.perf_counter()
     frames = take(path, count)
     return {
         "name": name,
         "frames": frames,
-        "cpu_s": round(_cpu_seconds() - cpu, 2),
+        "cpu_s": round(cpu_seconds() - cpu, 2),
         "wall_s": round(time.perf_counter() - wall, 2),
-        "peak_mb": round(_peak_mb()),
+        "peak_mb": round(peak_mb()),
         "imports_mb": round(imported_mb),
     }
 
@@ -267,12 +267,12 @@ def _table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """Peak resident memory of this process, MB; of this program only, where Linux tells (ru_maxrss keeps what the
     process was before it became this program)."""
     status = Path("/proc/self/status")

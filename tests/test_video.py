@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -188,8 +189,13 @@ def test_what_a_video_says_of_itself(made: Any) -> None:
 def test_sizes(made: Any, size: Any, expected: tuple[int, int], decoder: Any) -> None:
     if decoder == "decord":
         pytest.importorskip("decord", reason="decord has wheels for Linux x86-64 and Windows only")
-        if size == 1:
-            pytest.skip("decord cannot scale to a single pixel")
+        if size == 1:  # more than it can do, and it says so
+            with (
+                OpenVideo(made("constant.mp4"), decoder=decoder) as video,
+                pytest.raises(VideoError, match="fails while"),
+            ):
+                video.candidates(2, size=size)
+            return
     with OpenVideo(made("constant.mp4"), decoder=decoder) as video:
         frames = [
             *video.candidates(2, size=size),
@@ -331,6 +337,42 @@ def test_a_stream_cut_at_its_start_begins_with_what_can_be_decoded(made: Any, tm
         assert any("starts in the middle" in note for note in video.notes)
 
 
+@pytest.mark.parametrize("name", ["constant.mp4", "late_start.mkv", "open_gop.ts", "vp8.webm", "mpeg4.avi"])
+def test_bytes_changed_at_random_give_consistent_frames_or_an_error(made: Any, tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(7)
+    sound = made(name).read_bytes()
+    path = tmp_path / name
+    for round_ in range(25):
+        data = bytearray(sound)
+        start = int(rng.integers(len(data)))
+        if round_ % 3 == 0:
+            del data[start : start + int(rng.integers(1, len(data) // 4))]
+        elif round_ % 3 == 1:
+            data[start : start + 200] = rng.bytes(200)
+        else:
+            for place in rng.integers(0, min(3000, len(data)), 5):
+                data[place] = int(rng.integers(256))
+        path.write_bytes(data)
+        with suppress(VideoError), OpenVideo(path) as video:
+            few = video.candidates(5, size=32)
+            assert len(few) == min(5, len(video.timestamps)) or video.notes
+            frames = video.candidates(10_000, size=32)
+            assert [frame.timestamp for frame in frames] == video.timestamps.tolist()
+            assert (np.diff(video.timestamps) > 0).all()
+            assert video.duration > video.timestamps[-1]
+
+
+def test_other_calls_may_come_between_the_frames_of_a_pass(made: Any) -> None:
+    with OpenVideo(made("open_gop.mp4")) as video:
+        seen = []
+        for place, frame in enumerate(video.frames()):
+            seen.append(read_number(frame.image))
+            if place % 10 == 0:
+                assert numbers(video.frames_at([2.0, 0.4])) == [50, 10]
+                assert len(video.candidates(60)) == 60
+        assert seen == list(range(60))
+
+
 # ---- what is refused
 
 
@@ -347,6 +389,24 @@ def test_limits(made: Any, limits: Any, message: str) -> None:
         OpenVideo(made("constant.mp4"), **limits)
     with OpenVideo(made("constant.mp4"), max_pixels=160 * 120, max_duration=2.4, max_streams=1) as video:
         assert len(video.timestamps) == 60
+
+
+def test_other_streams_count_but_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "three.mp4"
+    with av.open(str(path), "w") as output:
+        streams = [output.add_stream("mpeg4", rate=25) for _ in range(3)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(10):
+            for offset, stream in enumerate(streams):
+                picture = numbered_picture(number + 100 * offset, 160, 120)
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for stream in streams:
+            output.mux(stream.encode(None))
+    with pytest.raises(VideoError, match="more than 2 streams, the most that max_streams allows; raise max_streams"):
+        OpenVideo(path, max_streams=2)
+    with OpenVideo(path, max_streams=3) as video:
+        assert numbers(video.frames()) == list(range(10))
 
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ class DecordDecoder(PyAVDecoder):
             raise self._refused(f"seeks to wrong frames in {container.format.name} files")
         if self.index.counted:
             raise self._refused("cannot place the frames of a file whose time stamps do not tell their order")
-        if packets.error or packets.corrupt or stream.frames > len(packets) + packets.empty:
+        cut_short = "mp4" in container.format.name and stream.frames > len(packets)
+        if packets.error or packets.corrupt or cut_short:
             raise self._refused("cannot read damaged files")
         if self._screen.mirrored or (self._screen.rotation and "mp4" not in container.format.name):
             raise self._refused("does not turn these pictures upright")

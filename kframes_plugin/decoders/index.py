@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
+from kframes_plugin.decoders.opening import demux
+
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 NO_STAMP = -(2**63)  # a time stamp that is not there
 _JUMP_SECONDS = 10.0  # in MPEG-TS and MPEG-PS a larger gap is a splice, not a pause (FFmpeg's own limit)
 _STREAMED = {"mpegts", "mpeg"}  # containers that are cut and joined as they are, so time may start again inside
-_NO_STAMPS = {"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "obu"}  # display order is not in the container
+_ORDERLESS = {"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "obu"}  # display order is not in the container
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +71,8 @@ class FrameIndex:
 class Packets:
     """What the packets of one stream say, in stream order.
 
-    ``empty``: packets that show the frame before once more; ``corrupt``: packets marked so; ``error``: what ended
-    the reading before the end of the file, or "".
+    ``empty``: packets that show the frame before once more; ``corrupt``: packets seen to be damaged; ``error``: what
+    ended the reading before the end of the file, or "".
     """
 
     pts: NDArray[np.int64]
@@ -92,8 +94,9 @@ def read_packets(container: InputContainer, stream: VideoStream, max_packets: in
     key, shown = array("b"), array("b")
     empty, corrupt, error = 0, 0, ""
     vp8 = stream.codec_context.name in ("vp8", "libvpx")
+    prefix = _length_prefix(stream)
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             if packet.size == 0:  # the end of the stream, or (AVI, Theora) "the frame before once more"
                 empty += packet.dts is not None
                 continue
@@ -102,7 +105,7 @@ def read_packets(container: InputContainer, stream: VideoStream, max_packets: in
             durations.append(packet.duration or 0)
             key.append(packet.is_keyframe)
             shown.append(not packet.is_discard and not (vp8 and _is_hidden_vp8(packet)))
-            corrupt += packet.is_corrupt
+            corrupt += packet.is_corrupt or (prefix > 0 and not _is_whole(packet, prefix))
             if len(pts) > max_packets:
                 error = f"more than {max_packets:,} packets"
                 break
@@ -124,7 +127,7 @@ def why_not_by_packets(packets: Packets, container: str, reorders: bool) -> str:
     """Why the packets do not tell the order of the frames, or "" when they do."""
     shown = packets.pts[packets.shown]
     dts = packets.dts[packets.dts != NO_STAMP]
-    if reorders and container in _NO_STAMPS:
+    if reorders and container in _ORDERLESS:
         return f"{container} files do not say in which order frames are shown"
     if not packets.key.any():
         return "no packet is marked as an I-frame"
@@ -203,10 +206,10 @@ def time_line(
     line = np.concatenate(parts)
     line = np.maximum.accumulate(line - np.arange(len(line))) + np.arange(len(line))
     line -= line[0]
-    # one division of exact integers, so that a time is the same float wherever it is worked out
-    timestamps = (line * time_base.numerator) / time_base.denominator
+    # exact up to 2**53, then one division, so that a time is the same float wherever it is worked out
+    timestamps = (line.astype(np.float64) * time_base.numerator) / time_base.denominator
     last = last_duration if last_duration > 0 else gap
-    duration = float((line[-1] + last) * time_base.numerator / time_base.denominator)
+    duration = float(line[-1] + last) * time_base.numerator / time_base.denominator
     return timestamps, duration
 
 
@@ -243,6 +246,27 @@ def _fill(stamps: NDArray[np.int64], gap: int) -> NDArray[np.int64]:
 
 def _last(durations: NDArray[np.int64]) -> int:
     return int(durations[-1]) if len(durations) else 0
+
+
+def _length_prefix(stream: VideoStream) -> int:
+    """Bytes of the length before every unit of an H.264 or HEVC packet (MP4, Matroska); 0 where there is none.
+
+    From byte 4 of the "avcC" and byte 21 of the "hvcC" record (ISO/IEC 14496-15).
+    """
+    record = stream.codec_context.extradata or b""
+    place = {"h264": 4, "hevc": 21}.get(stream.codec_context.name)
+    if place is None or len(record) <= place or record[0] != 1:
+        return 0
+    return (record[place] & 3) + 1
+
+
+def _is_whole(packet: Packet[VideoStream], prefix: int) -> bool:
+    """The lengths in a packet add up to its own: true for all sound files, and not for noise. 1 us a packet."""
+    data = memoryview(packet)
+    at, end = 0, len(data)
+    while at + prefix <= end:
+        at += prefix + int.from_bytes(data[at : at + prefix], "big")
+    return at == end
 
 
 def _is_hidden_vp8(packet: Packet[VideoStream]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 import av
@@ -13,6 +14,7 @@ from kframes_plugin.errors import VideoError
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
     from kframes_plugin.decoders import Limits
@@ -91,6 +93,20 @@ def video_stream(container: InputContainer, path: str, limits: Limits) -> VideoS
     return stream
 
 
+def demux(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The packets of one stream from here on.
+
+    PyAV 18 raises IndexError for a packet of a stream that appears only inside the file (a broadcast that changes its
+    programme); that packet is not ours, and reading goes on behind it.
+    """
+    while True:
+        try:
+            yield from container.demux(stream)
+        except IndexError:
+            continue
+        return
+
+
 def check_pixels(path: str, width: int, height: int, limits: Limits) -> None:
     """Refuse pictures over the limit, before any is decoded."""
     if width * height > limits.pixels:
@@ -149,7 +165,7 @@ def _size_of(stream: VideoStream) -> int:
 
 def _why_not(path: str, error: Exception) -> str:
     """One sentence on why a file could not be opened, with the fix."""
-    if isinstance(error, PermissionError):
+    if not is_url(path) and not os.access(path, os.R_OK):
         return "no permission to read it; change its permissions."
     if is_url(path):
         return f"{error}."

@@ -107,7 +107,7 @@ class PyAVDecoder:
             for rank, frame in self._counted(max(ranks, default=-1) + 1):
                 if rank in wanted:
                     wanted.remove(rank)
-                    yield rank, self._screen.picture(frame, size)
+                    yield rank, self._picture(frame, size)
             if wanted:
                 raise VideoError(f"{self.path}: decoding it twice gives different frames; convert it to another codec.")
             return
@@ -115,31 +115,34 @@ class PyAVDecoder:
         length = sum(run.last - run.first + 1 for run in runs)
         threads = _THREADS if length > _WORTH_THREADS * len(runs) else 1
         for run in runs:
-            ranks_by_stamp = {int(self.index.stamps[rank]): rank for rank in run.ranks}
-            for frame in self._decode(self.index, run, threads, ranks_by_stamp):
-                if frame.pts in ranks_by_stamp:
-                    yield ranks_by_stamp.pop(frame.pts), self._screen.picture(frame, size)
-            if ranks_by_stamp:
-                missing = self.index.timestamps[min(ranks_by_stamp.values())]
-                raise DamagedError(f"{self.path}: the frame at {missing:.3f} s cannot be decoded; the file is damaged.")
+            missing = {int(self.index.stamps[rank]): rank for rank in run.ranks}
+            # at damage, frame threads and passing over lose more frames than need be: then once more without
+            attempts: tuple[tuple[int, set[int] | None], ...] = ((threads, set(missing)), (1, None))
+            for used, only in attempts:
+                for frame in self._decode(self.index, run, used, only) if missing else ():
+                    if frame.pts in missing:
+                        yield missing.pop(frame.pts), self._picture(frame, size)
+            if missing:
+                at = self.index.timestamps[min(missing.values())]
+                raise DamagedError(f"{self.path}: the frame at {at:.3f} s cannot be decoded; the file is damaged.")
 
     def every_picture(self, size: Size) -> Iterator[tuple[int, Image.Image]]:
         """See :meth:`kframes_plugin.decoders.Decoder.every_picture`."""
         for rank, frame in self._counted(len(self.index)) if self.index.counted else self._in_time_order():
-            yield rank, self._screen.picture(frame, size)
+            yield rank, self._picture(frame, size)
 
     def _in_time_order(self) -> Iterator[tuple[int, VideoFrame]]:
         """(rank, frame) of one sequential pass; up to 16 frames wait for one whose time stamp goes back."""
         waiting: dict[int, VideoFrame] = {}
         due = came = 0
-        for frame in self._pass(threads=_THREADS):
+        for frame in self._pass(threads=1 if self._is_damaged() else _THREADS):  # threads lose more at damage
             rank = self._rank_of(frame)
             if rank is None or rank < due:
                 continue
             came += 1
             waiting[rank] = frame
             if rank < max(waiting):
-                self._note(_BACK)
+                self._note_back()
             if len(waiting) > _LATE:
                 due = min(waiting)
             while due in waiting:
@@ -148,6 +151,15 @@ class PyAVDecoder:
         yield from sorted(waiting.items())
         if came < len(self.index):
             self._note(f"damaged: {came} of {len(self.index)} frames came in a pass over all of them")
+
+    def _picture(self, frame: VideoFrame, size: Size) -> Image.Image:
+        try:
+            return self._screen.picture(frame, size)
+        except (av.FFmpegError, ValueError) as error:
+            raise VideoError(
+                f"{self.path}: its pictures ({frame.format.name}, {frame.width} x {frame.height}) cannot be turned "
+                "into RGB; the file is damaged, or of a kind to be converted to H.264 first."
+            ) from error
 
     def reindex(self) -> None:
         """See :meth:`kframes_plugin.decoders.Decoder.reindex`."""
@@ -171,6 +183,13 @@ class PyAVDecoder:
         if text not in self.notes:
             self.notes.append(text)
 
+    def _note_back(self) -> None:
+        if not self._is_damaged():
+            self._note(_BACK)
+
+    def _is_damaged(self) -> bool:
+        return self._bad_packets > 0 or any(note.startswith("damaged") for note in self.notes)
+
     def _make_index(self, packets: Packets) -> FrameIndex:
         """From the packets where they tell everything, else from one sequential decode, with a note."""
         container, stream = self._reading.shared(threads=1)
@@ -187,6 +206,9 @@ class PyAVDecoder:
                 self.notes.append(f"starts in the middle: its first {left_out} frames cannot be decoded")
             if len(index):
                 return index
+        known = packets.pts[packets.pts != NO_STAMP]
+        if len(known):  # before all of it is decoded
+            check_duration(self.path, (float(known.max()) - float(known.min())) * float(self._clock()[0]), self.limits)
         self.notes.append(f"all of it was decoded once to find its frames: {trouble or 'no I-frame is shown'}")
         index = self._count()
         if self._bad_packets:
@@ -245,9 +267,9 @@ class PyAVDecoder:
         found, end = len(packets) + packets.empty, self.index.duration
         if packets.error:
             self.notes.append(f"cannot be read to its end: {packets.error}")
-        if packets.corrupt:
-            self.notes.append(f"damaged: {packets.corrupt} of {found} packets are marked as corrupt")
-        if stream.frames > found:
+        if packets.corrupt and not self.index.counted:  # at a join, all may be well
+            self.notes.append(f"damaged: {packets.corrupt} of {found} packets")
+        if "mp4" in container.format.name and stream.frames > found:  # AVI counts what it never wrote
             self.notes.append(f"cut short: {found} of the {stream.frames} frames in its header are there")
         claims = [container.duration / av.time_base if container.duration else 0.0]
         claims += [float(stream.duration * stream.time_base)] if stream.duration and stream.time_base else []
@@ -288,7 +310,7 @@ class PyAVDecoder:
             if frame.pts == key_pts and not frame.key_frame:
                 raise DamagedError(f"{self.path}: a picture marked as an I-frame is none; the file is damaged.")
             if frame.pts is not None and frame.pts < latest:
-                self._note(_BACK)
+                self._note_back()
             latest = frame.pts if frame.pts is not None else latest
             yield frame
 

@@ -10,7 +10,7 @@ import av
 
 from kframes_plugin.decoders import DamagedError, Limits
 from kframes_plugin.decoders.index import NO_STAMP
-from kframes_plugin.decoders.opening import open_container, video_stream
+from kframes_plugin.decoders.opening import demux, open_container, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -86,7 +86,7 @@ class Reading:
 
 def packets_here(container: InputContainer, stream: VideoStream) -> Packets:
     """Packets from here on; an unreadable rest ends them (the index has noted it)."""
-    demuxed = container.demux(stream)
+    demuxed = demux(container, stream)
     while True:
         try:
             packet = next(demuxed)
