@@ -1,6 +1,6 @@
 """Draw examples/sample.mp4: 48 s in eight scenes, each a coloured shape that moves over a background of its own.
 
-    python examples/make_sample.py [OUT.mp4]
+python examples/make_sample.py [OUT.mp4]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """kframes in a minute: clips, frames, another budget, many queries, your own selector.
 
-    python examples/quickstart.py [VIDEO] [QUERY]
+python examples/quickstart.py [VIDEO] [QUERY]
 """
 
 from __future__ import annotations

@@ -23,9 +23,8 @@ def videos(draw):
     n = draw(st.integers(1, 1200))
     seed = draw(st.integers(0, 2**32 - 1))
     step = draw(st.sampled_from([1 / 60, 1 / 30, 1 / 24, 0.5, 2.0]))
+    gaps = np.full(n, step)
     if draw(st.booleans()):
-        gaps = np.full(n, step)
-    else:
         gaps = np.random.default_rng(seed).exponential(step, n) + 1e-4
     ends = np.cumsum(gaps)
     return np.concatenate([[0.0], ends[:-1]]), float(ends[-1])

@@ -115,7 +115,9 @@ def test_motions_are_seen_over_time_and_in_one_picture(motion: str) -> None:
     over_time = {draw_scene(moving, t, SIZE).tobytes() for t in (0.0, 0.7, 1.3, 2.4)}
     assert (len(over_time) == 1) is (motion == "still")
     if motion != "still":
-        assert (np.abs(draw_scene(moving, 0, SIZE).astype(int) - draw_scene(still, 0, SIZE)) > 25).any(axis=-1).sum() > 50
+        assert (np.abs(draw_scene(moving, 0, SIZE).astype(int) - draw_scene(still, 0, SIZE)) > 25).any(
+            axis=-1
+        ).sum() > 50
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -123,7 +125,11 @@ def test_labels_are_readable(label: str) -> None:
     corner = draw_scene(scene_with(Thing("ring", "red", "small", "still", 1.0, 0.7), label), 0, SIZE)[:50]
     assert near(corner, (255, 255, 255), 60).sum() > 25  # letters
     assert near(corner, (0, 0, 0), 5).sum() > 100  # on their box
-    others = [draw_scene(scene_with(Thing("ring", "red", "small", "still", 1.0, 0.7), o), 0, SIZE)[:50] for o in LABELS if o != label]
+    others = [
+        draw_scene(scene_with(Thing("ring", "red", "small", "still", 1.0, 0.7), o), 0, SIZE)[:50]
+        for o in LABELS
+        if o != label
+    ]
     assert all((np.abs(corner.astype(int) - other) > 60).any(axis=-1).sum() > 20 for other in others)
 
 
@@ -193,7 +199,11 @@ def test_questions_have_one_right_answer_in_their_evidence() -> None:
                 continue
             (index,) = question.evidence
             scene = video.scenes[index]
-            words = {scene.background, scene.label, *(w for t in scene.things for w in (t.colour, t.shape, f"{t.colour} {t.shape}"))}
+            words = {
+                scene.background,
+                scene.label,
+                *(w for t in scene.things for w in (t.colour, t.shape, f"{t.colour} {t.shape}")),
+            }
             assert right in words
     assert kinds == {"attribute", "action", "order", "count"}
 

@@ -11,13 +11,9 @@ import pytest
 
 pytest.importorskip("trl")
 
-import torch  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from kframes_plugin.prompt import build_messages, parse_clips  # noqa: E402
-from kframes_plugin.types import Frame  # noqa: E402
-from kframes_training.dense import dense_loss, start_words_from_sight  # noqa: E402
-from kframes_training.nano_data import (  # noqa: E402
+import torch
+from kframes_training.dense import dense_loss, start_words_from_sight
+from kframes_training.nano_data import (
     FORMAT,
     IGNORE,
     STAGE1,
@@ -32,12 +28,23 @@ from kframes_training.nano_data import (  # noqa: E402
     encode,
     prompt_ids,
 )
-from kframes_training.nano_eval import measure, write  # noqa: E402
-from kframes_training.nano_model import RELEVANCE, build_nano, build_processor, build_tokenizer, frame_tokens, patches_of  # noqa: E402
-from kframes_training.sft import train_on_batches  # noqa: E402
-from kframes_training.synthetic import draw, queries, sample_video  # noqa: E402
-from kframes_training.synthetic.language import caption_scene  # noqa: E402
-from kframes_training.vision import sample_frames, settle, train_vision  # noqa: E402
+from kframes_training.nano_eval import measure, write
+from kframes_training.nano_model import (
+    RELEVANCE,
+    build_nano,
+    build_processor,
+    build_tokenizer,
+    frame_tokens,
+    patches_of,
+)
+from kframes_training.sft import train_on_batches
+from kframes_training.synthetic import draw, queries, sample_video
+from kframes_training.synthetic.language import caption_scene
+from kframes_training.vision import sample_frames, settle, train_vision
+from PIL import Image
+
+from kframes_plugin.prompt import build_messages, parse_clips
+from kframes_plugin.types import Frame
 
 TASKS = {**STAGE1, **STAGE2}
 
@@ -123,11 +130,23 @@ def test_dense_labels_say_what_each_frame_is(rows: list[Row], tokenizer: Any) ->
     for row in rows:
         line = encode(row, tokenizer)
         tokens = tokenizer.convert_ids_to_tokens(line["input_ids"])
-        told = [tokenizer.decode([i]) for i, token in zip(line["relevance"], tokens, strict=True) if token == "<|vision_end|>"]
+        told = [
+            tokenizer.decode([i])
+            for i, token in zip(line["relevance"], tokens, strict=True)
+            if token == "<|vision_end|>"
+        ]
         assert told == [RELEVANCE[level] for level in row.relevance]
-        colours = [tokenizer.decode([i]) for i, token in zip(line["attributes"], tokens, strict=True) if token == "<|image_pad|>"]
+        colours = [
+            tokenizer.decode([i])
+            for i, token in zip(line["attributes"], tokens, strict=True)
+            if token == "<|image_pad|>"
+        ]
         assert colours == [f" {scene.things[0].colour}" for scene in row.scenes]
-        rest = [tokenizer.decode([i]) for i, token in zip(line["attributes"], tokens, strict=True) if i != IGNORE and token != "<|image_pad|>"]
+        rest = [
+            tokenizer.decode([i])
+            for i, token in zip(line["attributes"], tokens, strict=True)
+            if i != IGNORE and token != "<|image_pad|>"
+        ]
         assert rest == [f" {scene.things[0].shape}" for scene in row.scenes]
     batch = collate(rows, tokenizer)
     assert batch["relevant"].sum() == sum(level > 0 for row in rows for level in row.relevance)
@@ -171,13 +190,20 @@ def test_the_loss_is_that_of_the_plain_model(model: Any, tokenizer: Any) -> None
     times = candidate_times(video.duration, 8)
     pictures = torch.stack([torch.from_numpy(draw(video, time, (56, 56))) for time in times]).numpy()
     with torch.no_grad():
-        row = Row("the red star", "[]", (0,) * 8, (video.scenes[0],) * 8, frame_tokens(model, patches_of(pictures)), "needle")
+        row = Row(
+            "the red star", "[]", (0,) * 8, (video.scenes[0],) * 8, frame_tokens(model, patches_of(pictures)), "needle"
+        )
         batch = collate([row], tokenizer)
         _, parts = dense_loss(model, batch, layer=2)
         processor = build_processor(tokenizer)
         images = processor.image_processor([Image.fromarray(p) for p in pictures], return_tensors="pt")
         ids = batch["input_ids"]
-        plain = model(input_ids=ids, labels=batch["labels"], mm_token_type_ids=(ids == model.config.image_token_id).int(), **images)
+        plain = model(
+            input_ids=ids,
+            labels=batch["labels"],
+            mm_token_type_ids=(ids == model.config.image_token_id).int(),
+            **images,
+        )
     assert parts["answer"].item() == pytest.approx(plain.loss.item(), abs=1e-4)
 
 
@@ -251,7 +277,9 @@ def test_language_model_learns_where_things_are(tmp_path: Path, bank: Bank, toke
     """Two minutes: the dense labels (relevance, colour, shape of every frame) rise well above their start."""
     nano = build_nano(tokenizer, width=96, layers=4, vision_width=32, vision_layers=2)
     stream = Batches(bank, tokenizer, [16], TASKS, videos=2, queries=4)
-    train_on_batches(nano, build_processor(tokenizer), stream, tmp_path, steps=300, dense_layer=2, warmup=20, log_every=20)
+    train_on_batches(
+        nano, build_processor(tokenizer), stream, tmp_path, steps=300, dense_layer=2, warmup=20, log_every=20
+    )
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     first, last = lines[0], [line for line in lines if "answer_right" in line][-1]
     assert last["answer_right"] > first["answer_right"] + 0.2

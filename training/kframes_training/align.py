@@ -40,7 +40,9 @@ def words_of(attribute: str, value: str) -> list[str]:
     return [value] if value else []
 
 
-def tie_words(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> dict[tuple[str, str], Tensor]:
+def tie_words(
+    model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase
+) -> dict[tuple[str, str], Tensor]:
     """Give all spellings of a value one embedding, away from the direction of frames; returns (attribute, value) -> it.
 
     Values that are not said (a thing that stands still, no label) or that are several tokens get a vector of their own.
@@ -114,7 +116,9 @@ def mirror_keys(model: Qwen2_5_VLForConditionalGeneration, sharpness: float = 1.
 def _hidden(model: Qwen2_5_VLForConditionalGeneration, rng: Random, count: int) -> tuple[Tensor, Tensor]:
     """What goes into the merger's last layer for fresh frames, and their labels."""
     kept: list[Tensor] = []
-    handle = model.model.visual.merger.mlp[2].register_forward_hook(lambda module, inputs, output: kept.append(inputs[0]))
+    handle = model.model.visual.merger.mlp[2].register_forward_hook(
+        lambda module, inputs, output: kept.append(inputs[0])
+    )
     labels = []
     try:
         for start in range(0, count, 200):
@@ -124,4 +128,3 @@ def _hidden(model: Qwen2_5_VLForConditionalGeneration, rng: Random, count: int) 
     finally:
         handle.remove()
     return torch.cat(kept), torch.cat(labels)
-

@@ -78,13 +78,17 @@ def option_probabilities(
     found = []
     for row in rows:
         prompt = torch.tensor([prompt_ids(row, tokenizer)])
-        hidden = model.model.language_model(inputs_embeds=embed(model, prompt, row.tokens), use_cache=False).last_hidden_state
+        hidden = model.model.language_model(
+            inputs_embeds=embed(model, prompt, row.tokens), use_cache=False
+        ).last_hidden_state
         found.append(model.lm_head(hidden[0, -1])[letters].softmax(-1).tolist())
     return found
 
 
 def answerer_of(
-    model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, asked: Sequence[tuple[Video, Question]]
+    model: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    asked: Sequence[tuple[Video, Question]],
 ) -> Answerer:
     """A frozen answerer over a list of questions: (timestamps, index of the question) -> p(option)."""
 
@@ -101,12 +105,17 @@ def answerer_of(
 
 
 def answer_from_frames(
-    model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, frames: Sequence[Frame], question: Question
+    model: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    frames: Sequence[Frame],
+    question: Question,
 ) -> list[float]:
     """p(option) from decoded frames of any size."""
     pictures = np.stack([np.asarray(frame.image.convert("RGB").resize((FRAME, FRAME), BICUBIC)) for frame in frames])
     with torch.no_grad():
         tokens = frame_tokens(model, patches_of(pictures))
-    blank = Scene(0.0, 1.0, "black", "plain", (Thing("circle", "red", "big", "still", 0.5, 0.5),))  # labels are not read
+    blank = Scene(
+        0.0, 1.0, "black", "plain", (Thing("circle", "red", "big", "still", 0.5, 0.5),)
+    )  # labels are not read
     row = Row(prompt_of(question), "", (0,) * len(frames), (blank,) * len(frames), tokens, "qa")
     return option_probabilities(model, tokenizer, [row])[0]

@@ -88,7 +88,9 @@ def _token_loss(model: Qwen2_5_VLForConditionalGeneration, hidden: Tensor, label
 
 
 @torch.no_grad()
-def start_words_from_sight(model: Qwen2_5_VLForConditionalGeneration, prototypes: Mapping[int, Tensor], std: float = 0.05) -> None:
+def start_words_from_sight(
+    model: Qwen2_5_VLForConditionalGeneration, prototypes: Mapping[int, Tensor], std: float = 0.05
+) -> None:
     """Start the embedding of a word (token id) at what frames that show it have in common, scaled to ``std``."""
     table = model.get_input_embeddings().weight
     for token, direction in prototypes.items():

@@ -41,7 +41,9 @@ def lora_of(config: dict[str, Any]) -> LoraConfig | None:
     if not config.get("lora"):
         return None
     # a pattern, because the vision tower has layers of the same names
-    return LoraConfig(target_modules=r".*language_model.*\.(q|k|v|o|gate|up|down)_proj", task_type="CAUSAL_LM", **config["lora"])
+    return LoraConfig(
+        target_modules=r".*language_model.*\.(q|k|v|o|gate|up|down)_proj", task_type="CAUSAL_LM", **config["lora"]
+    )
 
 
 def train_sft(model: Any, processor: Any, config: dict[str, Any], stage: str, folder: Path) -> None:
@@ -57,8 +59,14 @@ def train_sft(model: Any, processor: Any, config: dict[str, Any], stage: str, fo
     freeze_vision(model)
     trainer = DenseSFTTrainer(
         model,
-        SFTConfig(output_dir=str(folder), max_length=None, completion_only_loss=True, remove_unused_columns=False,
-                  report_to="none", **plan["trainer"]),  # fmt: skip
+        SFTConfig(
+            output_dir=str(folder),
+            max_length=None,
+            completion_only_loss=True,
+            remove_unused_columns=False,
+            report_to="none",
+            **plan["trainer"],
+        ),
         train_dataset=rows,
         processing_class=processor,
         peft_config=lora_of(config),
@@ -69,7 +77,9 @@ def train_sft(model: Any, processor: Any, config: dict[str, Any], stage: str, fo
     save(trainer.model, processor, reading, folder / "final")
 
 
-def train_rl(model: Any, processor: Any, config: dict[str, Any], folder: Path, answerer: Answerer | None = None) -> None:
+def train_rl(
+    model: Any, processor: Any, config: dict[str, Any], folder: Path, answerer: Answerer | None = None
+) -> None:
     """Stage 3. Without an answerer the oracle of SynthScenes rewards (it knows where the evidence is)."""
     reading, plan = settings_of(config), dict(config["stage3"])
     seeds, k = range(*plan.pop("videos")), plan.pop("k")

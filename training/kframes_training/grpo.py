@@ -21,7 +21,6 @@ from kframes_training.rewards import TAU, Answerer, answer_reward, format_reward
 from kframes_training.sft import JsonlLog, ResumesVisionModels
 
 
-
 class ClipGRPOTrainer(ResumesVisionModels, GRPOTrainer):  # type: ignore[misc]
     """GRPOTrainer that resumes Qwen2.5-VL models."""
 
@@ -45,17 +44,33 @@ def grpo_row(frames: Sequence[Frame], query: str, question: int, answer: int, du
     """
     prompt, images = split_images(build_messages(frames, query, fmt))
     times = [frame.timestamp for frame in frames]
-    return {"prompt": prompt, "images": images, "times": times, "duration": duration, "question": question, "answer": answer}
+    return {
+        "prompt": prompt,
+        "images": images,
+        "times": times,
+        "duration": duration,
+        "question": question,
+        "answer": answer,
+    }
 
 
 def reward_functions(
-    answerer: Answerer, *, k: int = 8, tau: float = TAU, fmt: PromptFormat = DEFAULT_FORMAT, strategy: Strategy = "focused"
+    answerer: Answerer,
+    *,
+    k: int = 8,
+    tau: float = TAU,
+    fmt: PromptFormat = DEFAULT_FORMAT,
+    strategy: Strategy = "focused",
 ) -> list[RewardFunction]:
     """The two rewards in TRL's form: of the answer (-1 to 1), and of the format (0 to 1)."""
 
-    def of_answer(completions: list[Any], *, times: Any, duration: Any, question: Any, answer: Any, **_: Any) -> list[float]:
+    def of_answer(
+        completions: list[Any], *, times: Any, duration: Any, question: Any, answer: Any, **_: Any
+    ) -> list[float]:
         earned = []
-        for text, seconds, length, index, right in zip(map(text_of, completions), times, duration, question, answer, strict=True):
+        for text, seconds, length, index, right in zip(
+            map(text_of, completions), times, duration, question, answer, strict=True
+        ):
             chosen = frames_of_answer(text, length, k, fmt=fmt, times=seconds, strategy=strategy)
             earned.append(answer_reward(answerer(chosen, index), right, tau=tau))
         return earned

@@ -104,7 +104,9 @@ def start_words(model: Model, tokenizer: Qwen2TokenizerFast, bank: Bank) -> None
     start_words_from_sight(model, prototypes)
 
 
-def phases(out: Path, model: Model, tokenizer: Qwen2TokenizerFast, bank: Bank, seed: int, plan: list[dict[str, Any]]) -> Model:
+def phases(
+    out: Path, model: Model, tokenizer: Qwen2TokenizerFast, bank: Bank, seed: int, plan: list[dict[str, Any]]
+) -> Model:
     """Stages 1 and 2, one phase after the other; a finished phase is loaded instead."""
     processor = build_processor(tokenizer)
     for number, phase in enumerate(plan):
@@ -121,20 +123,26 @@ def phases(out: Path, model: Model, tokenizer: Qwen2TokenizerFast, bank: Bank, s
     return model.eval()
 
 
-def make_answerer(out: Path, policy: Path, tokenizer: Qwen2TokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]) -> Model:
+def make_answerer(
+    out: Path, policy: Path, tokenizer: Qwen2TokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]
+) -> Model:
     """A copy of the trained model that learns to answer questions from k frames."""
     folder = out / "answerer"
     if not (folder / "final" / "model.safetensors").exists():
         settings = dict(plan)
         model = Model.from_pretrained(policy)
-        stream = QuestionBatches(bank, tokenizer, settings.pop("lengths"), {}, settings.pop("videos"), settings.pop("queries"), seed)
+        stream = QuestionBatches(
+            bank, tokenizer, settings.pop("lengths"), {}, settings.pop("videos"), settings.pop("queries"), seed
+        )
         train_on_batches(model, build_processor(tokenizer), stream, folder, **settings)
         model.save_pretrained(folder / "final")
         tokenizer.save_pretrained(folder / "final")
     return Model.from_pretrained(folder / "final").eval().requires_grad_(False)
 
 
-def stage3(out: Path, policy: Path, answerer: Model, tokenizer: Qwen2TokenizerFast, candidates: int, plan: dict[str, Any]) -> Path:
+def stage3(
+    out: Path, policy: Path, answerer: Model, tokenizer: Qwen2TokenizerFast, candidates: int, plan: dict[str, Any]
+) -> Path:
     """GRPO from the policy's folder; returns the folder of the result."""
     folder = out / "grpo"
     if not (folder / "final" / "model.safetensors").exists():
@@ -181,7 +189,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="a YAML file such as recipes/nano.yaml")
     parser.add_argument("--out", type=Path, default=Path("runs/nano"))
-    parser.add_argument("--smoke", action="store_true", help="use the file's `smoke` section: every stage, a few steps each")
+    parser.add_argument(
+        "--smoke", action="store_true", help="use the file's `smoke` section: every stage, a few steps each"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))

@@ -91,7 +91,9 @@ def build_bank(model: Qwen2_5_VLForConditionalGeneration, seeds: Sequence[int], 
     return Bank(tuple(scenes), torch.cat(parts))
 
 
-def compose(bank: Bank, pools: Mapping[str, list[int]], rng: Random, candidates: int) -> tuple[list[Scene], list[int], Tensor]:
+def compose(
+    bank: Bank, pools: Mapping[str, list[int]], rng: Random, candidates: int
+) -> tuple[list[Scene], list[int], Tensor]:
     """A new video: the plan of a train video (lengths, chapters) filled with scenes of the bank.
 
     Returns:

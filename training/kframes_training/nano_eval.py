@@ -63,7 +63,9 @@ def write(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokeni
 
 
 @torch.no_grad()
-def video_rows(model: Qwen2_5_VLForConditionalGeneration, seed: int, candidates: int, split: str = "dev") -> list[tuple[Row, Any]]:
+def video_rows(
+    model: Qwen2_5_VLForConditionalGeneration, seed: int, candidates: int, split: str = "dev"
+) -> list[tuple[Row, Any]]:
     """One row for every kind of query on the video of a seed, with the query and the video."""
     video = sample_video(seed)
     times = candidate_times(video.duration, candidates)
@@ -104,5 +106,7 @@ def measure(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedToke
                     sums["reason"].append(parsed[0].reason == true[0].reason)
                     sums["priority"].append(parsed[0].priority == true[0].priority)
             if examples is not None:
-                examples.append(f"{row.kind} | {row.query} | {answer} | {[(c.start, c.end, c.priority, c.reason) for c in true]}")
+                examples.append(
+                    f"{row.kind} | {row.query} | {answer} | {[(c.start, c.end, c.priority, c.reason) for c in true]}"
+                )
     return {name: sum(values) / len(values) for name, values in sums.items()}

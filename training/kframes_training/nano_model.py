@@ -69,7 +69,9 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1200) -> Qwen2Tokeni
     """
     bpe = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(r" ?[A-Za-z]+|\d{1,3}|\s|[^\sA-Za-z\d]"), "isolated")
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     bpe.decoder = decoders.ByteLevel()
     numbers = [str(number) for number in range(INTEGERS)]
     trainer = trainers.BpeTrainer(
@@ -180,7 +182,9 @@ def frame_tokens(model: Qwen2_5_VLForConditionalGeneration, patches: Tensor) -> 
     grid = FRAME // PATCH
     rows = torch.arange(length, device=patches.device)
     cos, sin = visual.rotary_pos_emb(patches, torch.stack([rows // grid, rows % grid], dim=-1))
-    x = nn.functional.linear(patches.to(visual.patch_embed.proj.weight.dtype), visual.patch_embed.proj.weight.flatten(1))
+    x = nn.functional.linear(
+        patches.to(visual.patch_embed.proj.weight.dtype), visual.patch_embed.proj.weight.flatten(1)
+    )
     for block in visual.blocks:
         q, k, v = block.attn.qkv(block.norm1(x)).view(count, length, 3, block.attn.num_heads, -1).permute(2, 0, 3, 1, 4)
         q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)

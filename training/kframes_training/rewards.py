@@ -1,6 +1,6 @@
 """What GRPO rewards: plain functions of plain values.
 
-    answer -> clips (prompt.py) -> k timestamps (allocation.py) -> p(option) of a frozen answerer -> answer_reward
+answer -> clips (prompt.py) -> k timestamps (allocation.py) -> p(option) of a frozen answerer -> answer_reward
 """
 
 from __future__ import annotations

@@ -157,7 +157,11 @@ def train_on_batches(
         data_collator=lambda rows: batches[rows[0]["labels"]],
         train_dataset=Dataset.from_dict({"labels": list(range(steps))}),
         processing_class=processor,
-        callbacks=[JsonlLog(folder / "metrics.jsonl"), *([StopAfter(stop_after)] if stop_after else []), *(callbacks or [])],
+        callbacks=[
+            JsonlLog(folder / "metrics.jsonl"),
+            *([StopAfter(stop_after)] if stop_after else []),
+            *(callbacks or []),
+        ],
         dense_layer=dense_layer,
         dense_weight=dense_weight,
     )

@@ -20,7 +20,17 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from kframes_training.nano_model import FRAME, frame_tokens, patches_of
 from kframes_training.synthetic.draw import draw_scene
-from kframes_training.synthetic.world import BACKGROUNDS, COLOURS, LABELS, MOTIONS, SHAPES, SIZES, TEXTURES, Scene, sample_scene
+from kframes_training.synthetic.world import (
+    BACKGROUNDS,
+    COLOURS,
+    LABELS,
+    MOTIONS,
+    SHAPES,
+    SIZES,
+    TEXTURES,
+    Scene,
+    sample_scene,
+)
 
 # one choice each
 CHOICES: dict[str, tuple[str, ...]] = {

@@ -78,7 +78,11 @@ def measure_video(video: Video, opened: OpenVideo, frames: Candidates, predict: 
 def clip_scores(found: Sequence[Clip], true: Sequence[Clip]) -> dict[str, float]:
     """IoU, R@1 at .3/.5/.7 (the first clip against the best true one), precision, recall, over-coverage, empty."""
     predicted, wanted = [(c.start, c.end) for c in found], [(c.start, c.end) for c in true]
-    first = max((iou(predicted[:1], [span]) for span in wanted), default=float(not predicted)) if predicted or not wanted else 0.0
+    first = (
+        max((iou(predicted[:1], [span]) for span in wanted), default=float(not predicted))
+        if predicted or not wanted
+        else 0.0
+    )
     precision, recall = precision_recall(predicted, wanted)
     scores: dict[str, float] = {"iou": iou(predicted, wanted), "precision": precision, "recall": recall}
     scores |= {f"R@{level}": float(first >= level) for level in (0.3, 0.5, 0.7)}

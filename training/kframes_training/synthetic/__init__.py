@@ -1,11 +1,11 @@
 """SynthScenes: long videos drawn by program, with the truth about everything in them.
 
-    video = sample_video(seed)              what happens: chapters, scenes, objects, motions (world.py)
-    draw(video, 12.5, (56, 56))             the picture on screen at 12.5 s (draw.py)
-    queries(video.scenes, rng)              questions to a selector, with scores and reasons (language.py)
-    questions(video.scenes, rng)            multiple-choice questions to an answerer (language.py)
-    video_row(video), query_row(...)        the same as PeakClips rows (rows.py)
-    write_video(video, "file.mp4")          a real H.264 file (video_file.py)
+video = sample_video(seed)              what happens: chapters, scenes, objects, motions (world.py)
+draw(video, 12.5, (56, 56))             the picture on screen at 12.5 s (draw.py)
+queries(video.scenes, rng)              questions to a selector, with scores and reasons (language.py)
+questions(video.scenes, rng)            multiple-choice questions to an answerer (language.py)
+video_row(video), query_row(...)        the same as PeakClips rows (rows.py)
+write_video(video, "file.mp4")          a real H.264 file (video_file.py)
 """
 
 from kframes_training.synthetic.draw import draw, draw_scene

@@ -85,7 +85,9 @@ def _draw_thing(picture: FloatArray, thing: Thing, t: float) -> None:
         _paint(picture, *mark, colour)
 
 
-def _marks(motion: str, x: float, y: float, radius: float, t: float) -> list[tuple[str, tuple[float, float, float, float]]]:
+def _marks(
+    motion: str, x: float, y: float, radius: float, t: float
+) -> list[tuple[str, tuple[float, float, float, float]]]:
     """What tells the motion in a single picture: (shape, placement) of small marks in the thing's colour."""
     if motion == "across":  # streaks on both sides
         return [("bar", (x + side * (radius + 0.1), y + dy, 0.09, 0.0)) for side in (-1, 1) for dy in (-0.08, 0.08)]
@@ -94,7 +96,10 @@ def _marks(motion: str, x: float, y: float, radius: float, t: float) -> list[tup
     if motion == "spin":  # dots around
         turn = 2 * math.pi * t / 5
         spots = [turn + i * math.pi / 2 for i in range(4)]
-        return [("circle", (x + (radius + 0.06) * math.cos(a), y + (radius + 0.06) * math.sin(a), 0.045, 0.0)) for a in spots]
+        return [
+            ("circle", (x + (radius + 0.06) * math.cos(a), y + (radius + 0.06) * math.sin(a), 0.045, 0.0))
+            for a in spots
+        ]
     if motion == "grow":  # an outline around
         return [("outline", (x, y, radius + 0.08, 0.0))]
     if motion == "blink":  # a lamp above
@@ -151,7 +156,9 @@ def _star(px: FloatArray, py: FloatArray, radius: float, corners: int, inner: fl
     ix, iy = inner * radius * math.cos(sector / 2), inner * radius * math.sin(sector / 2)
     nx, ny = iy, radius - ix  # normal of the edge from the point (radius, 0) to (ix, iy)
     norm = math.hypot(nx, ny)
-    distance: FloatArray = ((qx - np.float32(radius)) * np.float32(nx / norm) + qy * np.float32(ny / norm)).astype(np.float32)
+    distance: FloatArray = ((qx - np.float32(radius)) * np.float32(nx / norm) + qy * np.float32(ny / norm)).astype(
+        np.float32
+    )
     return distance
 
 

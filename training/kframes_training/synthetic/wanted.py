@@ -51,5 +51,11 @@ def present(scenes: Sequence[Scene], rng: Random, names: Sequence[str]) -> Wante
 
 def invented(rng: Random, names: Sequence[str]) -> Wanted:
     """Attributes of the given names drawn from the whole vocabulary."""
-    pools = {"colour": list(COLOURS), "shape": SHAPES, "motion": MOTIONS[1:], "background": list(BACKGROUNDS), "label": LABELS}
+    pools = {
+        "colour": list(COLOURS),
+        "shape": SHAPES,
+        "motion": MOTIONS[1:],
+        "background": list(BACKGROUNDS),
+        "label": LABELS,
+    }
     return Wanted(**{name: rng.choice(pools[name]) for name in names})

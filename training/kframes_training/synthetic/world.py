@@ -41,7 +41,7 @@ MIN_SCENE, MAX_SCENE = 3.0, 40.0  # seconds
 MIN_VIDEO, MAX_VIDEO = 60.0, 1200.0
 
 SPLITS: dict[str, range] = {
-    "train": range(0, 1_000_000),
+    "train": range(1_000_000),
     "dev": range(1_000_000, 1_010_000),
     "test": range(2_000_000, 2_010_000),
 }
@@ -163,7 +163,9 @@ def sample_scene(rng: Random, background: str) -> Scene:
     motion = rng.choice(MOTIONS)
     y = rng.uniform(0.56, 0.66)
     if count == 1:
-        things = [Thing(shapes[0], colours[0], rng.choice(list(SIZES)), motion, rng.uniform(0.45, 0.88), y, rng.random())]
+        things = [
+            Thing(shapes[0], colours[0], rng.choice(list(SIZES)), motion, rng.uniform(0.45, 0.88), y, rng.random())
+        ]
     else:
         while motion == "across":  # it would run into the others
             motion = rng.choice(MOTIONS)
@@ -190,4 +192,8 @@ def _lengths(rng: Random, wanted: float) -> list[float]:
 
 def _alike(one: Scene, other: Scene) -> bool:
     """Whether the cut between two scenes might go unseen: same background and main thing of the same colour."""
-    return (one.background, one.texture, one.things[0].colour) == (other.background, other.texture, other.things[0].colour)
+    return (one.background, one.texture, one.things[0].colour) == (
+        other.background,
+        other.texture,
+        other.things[0].colour,
+    )
