@@ -19,7 +19,7 @@ from kframes_plugin import KFramesError, __version__
 from kframes_plugin.types import Strategy
 
 if TYPE_CHECKING:
-    from kframes_plugin.kframes import Progress
+    from kframes_plugin.drawing import Progress
     from kframes_plugin.selection import Selection
 
 app = typer.Typer(

@@ -8,29 +8,24 @@ The selector never sees k: it names the clips that matter, and the budget is spe
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
-from kframes_plugin.allocation import DEFAULT, Allocation, allocate, resolve
+from kframes_plugin.allocation import DEFAULT, Allocation
+from kframes_plugin.drawing import Progress, check_request, check_strategy, draw, for_step, tell
 from kframes_plugin.scenes import detect_scenes
 from kframes_plugin.selection import Drawing, Selection
-from kframes_plugin.types import STRATEGIES, Candidates, Clip, Cost, Frame, Prediction, Selector, Span, Strategy
+from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, Selector, Span, Strategy
 from kframes_plugin.video import OpenVideo
-
-log = logging.getLogger("kframes")
 
 CANDIDATES = 256  # T of the paper
 CANDIDATE_SIZE = 448  # long side in pixels, where the selector does not say
 
 Video = str | os.PathLike[str] | Sequence[Frame] | OpenVideo
-Progress = Callable[[str, int, int], None]  # (step, done, total)
 
 
 class KFrames:
@@ -69,7 +64,7 @@ class KFrames:
         if not isinstance(self.candidates, int) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
         self.candidate_size = candidate_size or _wanted(selector, "frame_size") or CANDIDATE_SIZE
-        self.drawing = Drawing(_strategy(strategy), allocation, frame_size, dict(video_options or {}))
+        self.drawing = Drawing(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))
 
     @classmethod
     def from_pretrained(
@@ -113,7 +108,7 @@ class KFrames:
             VideoError: the video cannot be read.
             SelectorError: the selector cannot answer.
         """
-        _check(query, k, strategy)
+        check_request(query, k, strategy)
         with self.open(video, progress=progress) as session:
             return session.select(query, k, strategy=strategy)
 
@@ -129,7 +124,7 @@ class KFrames:
         opened: Video | None = None
         try:
             for video, query in requests:
-                _check(query, k, strategy)
+                check_request(query, k, strategy)
                 if session is None or (video is not opened and video != opened):
                     if session is not None:
                         session.close()
@@ -163,12 +158,12 @@ class VideoSession:
 
     def select(self, query: str, k: int = 8, *, strategy: Strategy | None = None) -> Selection:
         """The same as :meth:`KFrames.select`; the candidate frames are decoded once for all queries."""
-        _check(query, k, strategy)
+        check_request(query, k, strategy)
         kframes = self._kframes
         frames = self.candidates()
         start = perf_counter()
         clips, notes = _inside(kframes.selector(frames, query), self.duration)
-        _tell(self.video.path, notes)
+        tell(self.video.path, notes)
         predicted = Cost(candidates=len(frames), seconds={"selector": perf_counter() - start})
         cost, self._unpaid = self._unpaid + predicted + getattr(clips, "cost", Cost()), Cost()
         found = Selection(
@@ -193,7 +188,7 @@ class VideoSession:
             start, before = perf_counter(), self.video.frames_decoded
             kframes = self._kframes
             self._candidates = self.video.candidates(
-                kframes.candidates, size=kframes.candidate_size, progress=_step(self._progress, "candidates")
+                kframes.candidates, size=kframes.candidate_size, progress=for_step(self._progress, "candidates")
             )
             seconds = {"candidates": perf_counter() - start}
             self._scenes = tuple(detect_scenes(self._candidates, self.duration))
@@ -212,58 +207,6 @@ class VideoSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def draw(found: Selection, video: OpenVideo, k: int, strategy: Strategy, progress: Progress | None = None) -> Selection:
-    """Spend k on the clips of ``found``: allocate, decode, and note what was out of the ordinary."""
-    start, before = perf_counter(), video.frames_decoded
-    settings = found.drawing.allocation
-    while True:
-        known = len(video.timestamps)
-        times = allocate(
-            found.clips,
-            k,
-            video.timestamps,
-            video.duration,
-            strategy=strategy,
-            scenes=found.scenes,
-            settings=settings,
-        )
-        frames = video.frames_at(times, size=found.drawing.frame_size, progress=_step(progress, "keyframes"))
-        if len(video.timestamps) == known:  # else the file turned out to be damaged: fewer frames than it says
-            break
-    used = resolve(strategy, found.clips, k, video.duration, settings)
-    new = [note for note in video.notes if note not in found.notes]
-    new += _drawing_notes(found, k, frames, used, strategy)
-    _tell(found.video, new)
-    drawn = Cost(
-        frames_decoded=video.frames_decoded - before,
-        seconds={"keyframes": perf_counter() - start},
-        peak_memory_mb=_peak_memory_mb(),
-    )
-    drawing = replace(found.drawing, strategy=strategy)
-    return replace(
-        found,
-        k=k,
-        strategy=used,
-        frames=tuple(frames),
-        cost=found.cost + drawn,
-        notes=(*found.notes, *new),
-        duration=video.duration,
-        drawing=drawing,
-        _opened=video,
-    )
-
-
-def redraw(selection: Selection, k: int, strategy: Strategy) -> Selection:
-    """Draw anew from the clips of a selection, made or loaded; behind :meth:`Selection.resample`."""
-    _check(selection.query, k, strategy)
-    found = replace(selection, notes=tuple(n for n in selection.notes if not n.startswith(_DRAWN)), cost=Cost())
-    video = selection._opened
-    if video is not None and not video.closed:
-        return draw(found, video, k, strategy)
-    with OpenVideo(selection.video, **selection.drawing.video_options) as again:
-        return draw(found, again, k, strategy)
 
 
 def select(video: Video, query: str, k: int = 8, *, strategy: Strategy | None = None) -> Selection:
@@ -294,22 +237,6 @@ def load_selector(model: str, *, device: str | None = None, dtype: str = "auto")
     return MLLMSelector.from_pretrained(model, device=device, dtype=dtype)
 
 
-# Notes of drawing start with these words; they hold for one k only, so resample leaves them out.
-_DRAWN = ("no clip", "the video has only", "the clips hold only")
-
-
-def _drawing_notes(found: Selection, k: int, frames: list[Frame], used: Strategy, asked: Strategy) -> Iterator[str]:
-    if not found.clips and asked != "uniform":
-        spread = "over the scenes" if len(frames) >= len(found.scenes) > 0 else "over the video"
-        yield f"no clip was found for the query; the frames are spread uniformly {spread}"
-    if len(frames) < k:
-        yield f"the video has only {len(frames)} frames, {k} were asked for"
-    elif used == "focused":
-        seen = sum(any(f.timestamp < clip.end and clip.start < f.end for clip in found.clips) for f in frames)
-        if seen < k:
-            yield f"the clips hold only {seen} frames; the other {k - seen} lie outside them"
-
-
 def _inside(answer: list[Clip], duration: float) -> tuple[list[Clip], tuple[str, ...]]:
     """Check what a selector returned and cut it at the end of the video."""
     if not isinstance(answer, list) or not all(isinstance(clip, Clip) for clip in answer):
@@ -324,31 +251,6 @@ def _inside(answer: list[Clip], duration: float) -> tuple[list[Clip], tuple[str,
     return Prediction(kept, cost=getattr(answer, "cost", None)), tuple(notes)
 
 
-def _tell(video: str, notes: Iterable[str]) -> None:
-    """One log line a note: nothing out of the ordinary happens in silence."""
-    for note in notes:
-        log.warning("%s: %s", video or "frames", note)
-
-
-def _check(query: str, k: int, strategy: Strategy | None) -> None:
-    if not isinstance(query, str):
-        raise TypeError(f"query must be a string; got {type(query).__name__}")
-    if not query.strip():
-        raise ValueError("query must not be empty; say in words what is looked for")
-    if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise TypeError(f"k must be a whole number; got {k!r} ({type(k).__name__})")
-    if k < 1:
-        raise ValueError(f"k must be at least 1; got {k}")
-    if strategy is not None:
-        _strategy(strategy)
-
-
-def _strategy(strategy: Strategy) -> Strategy:
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
-    return strategy
-
-
 def _wanted(selector: Selector, name: str) -> Any:
     return getattr(selector, name, None)
 
@@ -361,19 +263,3 @@ def _opened(video: Video, options: Mapping[str, Any]) -> OpenVideo:
     if isinstance(video, Sequence):
         return OpenVideo.from_frames(video)
     raise TypeError(f"video must be a path, a list of Frame or an OpenVideo; got {type(video).__name__}")
-
-
-def _step(progress: Progress | None, step: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, total: progress(step, done, total)
-
-
-def _peak_memory_mb() -> float | None:
-    """Peak resident memory of this process in MB, or None where the system does not tell (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 if sys.platform != "darwin" else 1024 * 1024)

@@ -92,7 +92,7 @@ class Selection:
             ValueError: k < 1 or an unknown strategy.
             VideoError: the video cannot be opened again.
         """
-        from kframes_plugin.kframes import redraw
+        from kframes_plugin.drawing import redraw
 
         return redraw(self, self.k if k is None else k, strategy or self.drawing.strategy)
 

@@ -83,8 +83,10 @@ class TestEverySelector:
 
     def test_one_candidate_and_one_frame(self, selector):
         one = [Frame(0.0, 2.0, Image.new("RGB", (32, 24), "green"))]
-        checked(KFrames(selector, candidates=1).select(SAMPLE, QUERY, 3), 3, 480)
-        checked(KFrames(selector).select(one, QUERY, 3), 3, 1)
+        from_one = checked(KFrames(selector, candidates=1).select(SAMPLE, QUERY, 3), 3, 480)
+        assert len(from_one.candidates) == 1
+        of_one = checked(KFrames(selector).select(one, QUERY, 3), 3, 1)
+        assert of_one.images[0].size == (32, 24)
 
 
 def test_the_frames_lie_in_the_clips():
@@ -250,7 +252,8 @@ def test_every_real_file(shared_videos, dev_manifest):
     for item in dev_manifest["items"]:
         with kframes.open(shared_videos / "dev" / item["file"]) as video:
             for k in (8, 33):
-                checked(video.select("anything", k), k, item["n_frames"])
+                selection = checked(video.select("anything", k), k, item["n_frames"])
+                assert selection.duration == pytest.approx(item["duration"], abs=0.05)
 
 
 @pytest.mark.slow
@@ -262,4 +265,4 @@ def test_every_real_file_for_all_its_queries(shared_videos, dev_manifest):
         with kframes.open(shared_videos / "dev" / item["file"]) as video:
             for query in queries:
                 for k in (1, 3, 8, 33):
-                    checked(video.select(query, k), k, item["n_frames"])
+                    assert checked(video.select(query, k), k, item["n_frames"]).query == query
