@@ -1,6 +1,6 @@
 """Cuts of ours and of PySceneDetect's detectors against true cuts: recall, precision at 0.5 s, speed.
 
-    python benchmarks/scenes.py ../shared/videos/dev [--haystack LONG.mp4 ...] [--json OUT.json]
+    python benchmarks/scenes.py ../shared/videos/dev [--haystack LONG.mp4 ...] [--out OUT.json]
 
 The folder has a MANIFEST.json with the true cuts of its files; a haystack has its truth beside it (LONG.json). All
 detectors get the same frames. Cuts in spans marked gradual or ambiguous are not scored: found there is neither right
@@ -167,11 +167,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--haystack", type=Path, nargs="*", default=[])
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     scores = measure(truths_of(args.folder, args.haystack), all_detectors())
     print(report(scores))
-    if args.json:
+    if args.out:
         here = Path(__file__).parent
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=here)
         facts = {
@@ -189,7 +189,7 @@ def main() -> None:
                 for name, groups in scores.items()
             },
         }
-        args.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        args.out.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
