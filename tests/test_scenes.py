@@ -196,7 +196,7 @@ def test_a_score_counts_each_cut_once(benchmark):
 
 @pytest.mark.timeout(600)
 def test_hard_cuts_of_real_videos(benchmark, shared_videos):
-    """Measured: recall .986, precision .955; 6 of the 7 wrong ones are fades or a cut that the MANIFEST lacks."""
+    """Measured: recall .986, precision .954; 4 of the 7 wrong ones are fades or irises that the MANIFEST lacks."""
     truths = [(group, truth) for group, truth in benchmark.truths_of(shared_videos / "dev") if quick(truth)]
     scores = benchmark.measure(iter(truths), {"ours": benchmark.ours}, size=64)["ours"]
     whole = scores["all MANIFEST"]
