@@ -20,9 +20,8 @@ from kframes_plugin.prompt import duration_of
 from kframes_plugin.relevance import RelevanceRule, clips_from_scores
 from kframes_plugin.types import Candidates, Cost, Frame, Prediction
 
-SIMILARITY = RelevanceRule(
-    flat=0.002
-)  # cosines this close together tell nothing; of real footage they spread by .02 and more
+# Cosines this close together tell nothing. A guess: no CLIP weights were at hand to measure how far real ones spread.
+SIMILARITY = RelevanceRule(flat=0.002)
 DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 SAFE_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 
