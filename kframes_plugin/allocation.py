@@ -119,14 +119,20 @@ def resolve(
     Raises:
         ValueError: the strategy is unknown.
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
+    check_strategy(strategy)
     if not clips:
         return "uniform"
     if strategy != "auto":
         return strategy
     spread = covered(clips, duration) > settings.spread_over * duration
     return "focused" if k <= settings.focused_up_to and not spread else "hybrid"
+
+
+def check_strategy(strategy: Strategy) -> Strategy:
+    """The strategy, or ValueError where there is no such one."""
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
+    return strategy
 
 
 def covered(clips: Sequence[Clip], duration: float) -> float:

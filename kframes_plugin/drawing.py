@@ -10,9 +10,9 @@ from time import perf_counter
 
 import numpy as np
 
-from kframes_plugin.allocation import allocate, resolve
+from kframes_plugin.allocation import allocate, check_strategy, resolve
 from kframes_plugin.selection import Selection
-from kframes_plugin.types import STRATEGIES, Cost, Frame, Strategy
+from kframes_plugin.types import Cost, Frame, Strategy
 from kframes_plugin.video import OpenVideo
 
 log = logging.getLogger("kframes")
@@ -90,13 +90,6 @@ def check_request(query: str, k: int, strategy: Strategy | None) -> None:
         raise ValueError(f"k must be at least 1; got {k}")
     if strategy is not None:
         check_strategy(strategy)
-
-
-def check_strategy(strategy: Strategy) -> Strategy:
-    """The strategy, or ValueError where there is no such one."""
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
-    return strategy
 
 
 def for_step(progress: Progress | None, step: str) -> Callable[[int, int], None] | None:

@@ -15,8 +15,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-from kframes_plugin.allocation import DEFAULT, Allocation
-from kframes_plugin.drawing import Progress, check_request, check_strategy, draw, for_step, tell
+from kframes_plugin.allocation import DEFAULT, Allocation, check_strategy
+from kframes_plugin.drawing import Progress, check_request, draw, for_step, tell
 from kframes_plugin.scenes import detect_scenes
 from kframes_plugin.selection import Drawing, Selection
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, Selector, Span, Strategy
@@ -60,10 +60,10 @@ class KFrames:
         if not callable(selector):
             raise TypeError(f"selector must be callable as selector(frames, query); got {type(selector).__name__}")
         self.selector = selector
-        self.candidates = candidates or _wanted(selector, "candidates") or CANDIDATES
+        self.candidates = candidates or getattr(selector, "candidates", None) or CANDIDATES
         if not isinstance(self.candidates, int) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
-        self.candidate_size = candidate_size or _wanted(selector, "frame_size") or CANDIDATE_SIZE
+        self.candidate_size = candidate_size or getattr(selector, "frame_size", None) or CANDIDATE_SIZE
         self.drawing = Drawing(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))
 
     @classmethod
@@ -162,10 +162,10 @@ class VideoSession:
         kframes = self._kframes
         frames = self.candidates()
         start = perf_counter()
-        clips, notes = _inside(kframes.selector(frames, query), self.duration)
-        tell(self.video.path, notes)
+        clips = _inside(kframes.selector(frames, query), self.duration)
+        tell(self.video.path, clips.notes)
         predicted = Cost(candidates=len(frames), seconds={"selector": perf_counter() - start})
-        cost, self._unpaid = self._unpaid + predicted + getattr(clips, "cost", Cost()), Cost()
+        cost, self._unpaid = self._unpaid + predicted + clips.cost, Cost()
         found = Selection(
             video=self.video.path,
             query=query,
@@ -174,7 +174,7 @@ class VideoSession:
             clips=tuple(clips),
             frames=(),
             cost=cost,
-            notes=notes,
+            notes=clips.notes,
             duration=self.duration,
             scenes=self._scenes,
             candidates=tuple(frame.timestamp for frame in frames),
@@ -237,22 +237,18 @@ def load_selector(model: str, *, device: str | None = None, dtype: str = "auto")
     return MLLMSelector.from_pretrained(model, device=device, dtype=dtype)
 
 
-def _inside(answer: list[Clip], duration: float) -> tuple[list[Clip], tuple[str, ...]]:
+def _inside(answer: list[Clip], duration: float) -> Prediction:
     """Check what a selector returned and cut it at the end of the video."""
     if not isinstance(answer, list) or not all(isinstance(clip, Clip) for clip in answer):
         raise TypeError(f"a selector must return a list of Clip; got {type(answer).__name__}")
-    notes = list(answer.notes) if isinstance(answer, Prediction) else []
-    kept: list[Clip] = []
-    for clip in answer:
+    told = answer if isinstance(answer, Prediction) else Prediction(answer)
+    notes, kept = list(told.notes), []
+    for clip in told:
         if clip.start >= duration:
             notes.append(f"a clip at {clip.start:.1f}-{clip.end:.1f} s lies after the end of the video; dropped")
             continue
         kept.append(replace(clip, end=min(clip.end, duration)))
-    return Prediction(kept, cost=getattr(answer, "cost", None)), tuple(notes)
-
-
-def _wanted(selector: Selector, name: str) -> Any:
-    return getattr(selector, name, None)
+    return Prediction(kept, notes=notes, cost=told.cost)
 
 
 def _opened(video: Video, options: Mapping[str, Any]) -> OpenVideo:
