@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kframes_plugin import KFramesError, __version__
-from kframes_plugin.types import Strategy
+from kframes_plugin.types import Readout, Strategy
 
 if TYPE_CHECKING:
     from kframes_plugin.drawing import Progress
+    from kframes_plugin.kframes import KFrames
     from kframes_plugin.selection import Selection
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-MODELS = "uniform, scenes, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
+MODELS = "nano, uniform, scenes, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -63,7 +64,7 @@ def select(
     video: Annotated[str, typer.Argument(help="A video file.")],
     query: Annotated[str, typer.Argument(help="What to look for, in words.", callback=_not_blank)],
     k: Annotated[int, typer.Option("-k", min=1, help="Number of frames.")] = 8,
-    model: Annotated[str, typer.Option(help=MODELS)] = "scenes",
+    model: Annotated[str, typer.Option(help=MODELS)] = "nano",
     strategy: Annotated[
         Strategy, typer.Option(help="Inside the clips, dense inside and sparse outside, or neither.")
     ] = "auto",
@@ -73,11 +74,12 @@ def select(
     as_json: Json = False,
     candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+    readout: Annotated[
+        Readout | None, typer.Option(help="Of a multimodal model: it writes its clips, or scores the frames (faster).")
+    ] = None,
 ) -> None:
     """Choose k frames of VIDEO for QUERY."""
-    from kframes_plugin.kframes import KFrames
-
-    kframes = KFrames.from_pretrained(model, device=device, candidates=candidates, strategy=strategy)
+    kframes = _loaded(model, device=device, readout=readout, candidates=candidates, strategy=strategy)
     with _progress_bar() as progress:
         selection = kframes.select(video, query, k, progress=progress)
     if out is not None:
@@ -112,6 +114,16 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
         return
     for name, value in found.items():
         typer.echo(f"{name:12}{'; '.join(value) if isinstance(value, list) else value}")
+
+
+def _loaded(model: str, **options: Any) -> KFrames:
+    """The KFrames of a model's name; an option that does not go with it is a wrong argument."""
+    from kframes_plugin.kframes import KFrames
+
+    try:
+        return KFrames.from_pretrained(model, **options)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _text(selection: Selection) -> str:

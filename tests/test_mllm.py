@@ -250,31 +250,3 @@ def test_a_broken_file(checkpoints: dict[str, Path], tmp_path: Path, file: str, 
 def test_an_unknown_dtype() -> None:
     with pytest.raises(ValueError, match="dtype must be one of auto, float32, bfloat16, float16; got 'int4'"):
         MLLMSelector.from_pretrained("any", dtype="int4")
-
-
-# ---------------------------------------------------------------------------------------------------- kframes.json
-
-
-def test_settings_are_read_as_they_were_saved(tmp_path: Path) -> None:
-    settings = CheckpointSettings(64, 112, 200, PromptFormat("index", "both", "short", reasons=False))
-    assert settings.save(tmp_path) == tmp_path / "kframes.json"
-    assert CheckpointSettings.load(tmp_path / "kframes.json") == settings
-    assert json.loads((tmp_path / "kframes.json").read_text())["query_position"] == "both"
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"time_fromat": "index"}', "unknown key 'time_fromat'; known are candidates"),
-        ('{"time_format": "hours"}', "time_format must be one of seconds, index; got 'hours'"),
-        ('{"candidates": 0}', "candidates must be a whole number >= 1; got 0"),
-        ('{"candidates": "64"}', "candidates must be a whole number >= 1; got '64'"),
-        ("[]", "a JSON object is needed; got list"),
-        ("{", "Expecting property name"),
-    ],
-)
-def test_wrong_settings_are_named(taught: Path, tmp_path: Path, content: str, message: str) -> None:
-    folder = copy(taught, tmp_path / "m")
-    (folder / "kframes.json").write_text(content)
-    with pytest.raises(SelectorError, match=rf"kframes\.json cannot be used: {message}"):
-        MLLMSelector.from_pretrained(folder, device="cpu")
