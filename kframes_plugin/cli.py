@@ -79,9 +79,12 @@ def select(
     ] = None,
 ) -> None:
     """Choose k frames of VIDEO for QUERY."""
-    kframes = _loaded(model, device=device, readout=readout, candidates=candidates, strategy=strategy)
-    with _progress_bar() as progress:
-        selection = kframes.select(video, query, k, progress=progress)
+    from kframes_plugin.video import OpenVideo
+
+    with OpenVideo(video) as opened:  # before the model, so that a wrong path is told at once
+        kframes = _loaded(model, device=device, readout=readout, candidates=candidates, strategy=strategy)
+        with _progress_bar() as progress:
+            selection = kframes.select(opened, query, k, progress=progress)
     if out is not None:
         selection.save(out)
         selection.timeline().savefig(out / "timeline.png", dpi=150)

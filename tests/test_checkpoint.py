@@ -12,7 +12,7 @@ from kframes_plugin.checkpoint import CheckpointSettings
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import PromptFormat, build_messages
 from kframes_plugin.types import Frame
-from kframes_plugin.vocabulary import refusal, words
+from kframes_plugin.vocabulary import in_known_case, refusal, words
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,18 @@ def test_the_query_before_the_frames_is_all_that_the_short_form_says() -> None:
     frames = [Frame(i * 2.0, 2.0, Image.new("RGB", (8, 8))) for i in range(2)]
     content = build_messages(frames, "red", PromptFormat("index", "before", "short"))[0]["content"]
     assert [item.get("text", "image") for item in content] == ["red\n", "0", "image", "1", "image", "2"]
+
+
+@pytest.mark.parametrize(
+    ("query", "known"),
+    [
+        ("When is the Red circle shown?", "when is the red circle shown?"),
+        ("A RED CIRCLE, marked go", "a red circle, marked GO"),
+        ("marked GO", "marked GO"),
+        ("Go there", "GO there"),
+        ("Zebra 7b", "zebra 7b"),
+    ],
+)
+def test_words_come_in_the_case_that_the_tokenizer_knows(query: str, known: str) -> None:
+    single = {"when", "is", "the", "red", "circle", "shown", "a", "marked", "GO"}
+    assert in_known_case(query, lambda text: 1 if text.strip() in single else len(text)) == known

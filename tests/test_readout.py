@@ -60,7 +60,7 @@ def candidates() -> Candidates:
 def test_what_was_taught_is_read(taught: Path) -> None:
     selector = MLLMSelector.from_pretrained(taught, device="cpu")
     assert selector.readout == "frames"
-    found = selector(candidates(), "Green!")
+    found = selector(candidates(), "Green")
     assert [(clip.start, clip.end, clip.priority) for clip in found] == [(5.0, 25.0, "P1")]
     assert found[0].score is not None
     assert found[0].score > 0.9

@@ -26,9 +26,10 @@ from kframes_plugin.prompt import build_messages, duration_of, parse_clips
 from kframes_plugin.readout import frame_scores
 from kframes_plugin.relevance import PROBABILITY, clips_from_scores
 from kframes_plugin.types import Cost, Frame, Prediction, Readout
-from kframes_plugin.vocabulary import refusal
+from kframes_plugin.vocabulary import in_known_case, refusal
 from kframes_plugin.writing import write
 
+IDS = "input_ids"
 NOTHING = "the model found nothing in the video that matches the query"
 PLAIN = "control tokens of the model in the query were read as plain text"
 UNTRAINED = 'this model was not trained to score frames (readout="frames"); its scores may say nothing'
@@ -130,7 +131,8 @@ class MLLMSelector:
         if vocabulary is not None and (why := refusal(query, vocabulary)):
             return Prediction(notes=[why], cost=Cost(candidates=len(frames)))
         plain = without_control_tokens(self.processor, query)
-        found = self._scored(frames, plain) if self.readout == "frames" else self._written(frames, plain)
+        asked = self._as_trained(plain)
+        found = self._scored(frames, asked) if self.readout == "frames" else self._written(frames, asked)
         notes = [*([PLAIN] if plain != query else []), *found.notes]
         return Prediction(found, notes=notes, cost=found.cost)
 
@@ -147,7 +149,7 @@ class MLLMSelector:
         Raises:
             SelectorError: as for a call; or the model's image tokens cannot be told apart.
         """
-        return self._score(frames, without_control_tokens(self.processor, query))[0]
+        return self._score(frames, self._as_trained(without_control_tokens(self.processor, query)))[0]
 
     def _written(self, frames: Sequence[Frame], query: str) -> Prediction:
         """What the model writes, read as clips."""
@@ -155,7 +157,7 @@ class MLLMSelector:
         with self._turn(frames):
             inputs = self._read(frames, build_messages(frames, query, fmt), room)
             answer = write(self.model, self.processor, inputs, room)
-            cost = self._cost(frames, inputs["input_ids"].shape[1], answer.tokens)
+            cost = self._cost(frames, inputs[IDS].shape[1], answer.tokens)
         clips = parse_clips(answer.text, duration_of(frames), fmt=fmt, times=[frame.timestamp for frame in frames])
         cut = [] if answer.finished else [f"the answer was cut off at {room} tokens (max_new_tokens)"]
         notes = [*cut, *clips.notes]
@@ -179,12 +181,20 @@ class MLLMSelector:
             inputs = self._read(frames, build_messages(frames, query, fmt), room=0)
             layer, tokenizer = self.settings.readout_layer, self.processor.tokenizer
             scores = frame_scores(self.model, tokenizer, inputs, len(frames), layer)
-            return scores, self._cost(frames, inputs["input_ids"].shape[1], 0)
+            return scores, self._cost(frames, inputs[IDS].shape[1], 0)
+
+    def _as_trained(self, query: str) -> str:
+        """The query in the case that a model of few words knows."""
+        if self.settings.vocabulary is None:
+            return query
+        with self._lock:
+            tokenizer = self.processor.tokenizer
+            return in_known_case(query, lambda text: len(tokenizer(text, add_special_tokens=False)[IDS]))
 
     def _read(self, frames: Sequence[Frame], messages: list[dict[str, Any]], room: int) -> dict[str, Any]:
         """The model's inputs, if it can hold them and ``room`` more tokens."""
         inputs = self._inputs(frames, messages)
-        length = inputs["input_ids"].shape[1]
+        length = inputs[IDS].shape[1]
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if limit and length + room > limit:
             more = f" and max_new_tokens={room}" if room else ""
