@@ -117,7 +117,7 @@ class NanoReader:
         start, stamps = process_time(), [frame.timestamp for frame in frames]
         all_tokens, limit = tokens.repeat(len(rows), 1), self.settings.max_new_tokens
         prompts = [prompt_ids(row, self.tokenizer) for row in rows]
-        prompts = prompts if times else [without_times(prompt, self._image) for prompt in prompts]
+        prompts = prompts if times else [self.untimed(prompt, len(frames)) for prompt in prompts]
         if readout == "frames":
             scores = self._scored(prompts, all_tokens)
             clips = [
@@ -133,6 +133,11 @@ class NanoReader:
         seconds = process_time() - start
         written = sum(len(self.tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in answers)
         return Read(found, seconds, written)
+
+    def untimed(self, prompt: Sequence[int], count: int) -> list[int]:
+        """The ids of a prompt with ``count`` frames, without the frames' times."""
+        marks = [self.tokenizer(str(i), add_special_tokens=False)["input_ids"] for i in range(count + 1)]
+        return without_times(prompt, self._image, marks)
 
     @property
     def _image(self) -> int:
@@ -166,10 +171,27 @@ class NanoReader:
         return answers
 
 
-def without_times(prompt: Sequence[int], image: int) -> list[int]:
-    """A prompt's ids without the mark before every image and the closing one after the last."""
-    places = [index for index, token in enumerate(prompt) if token == image]
-    marks = {index - 1 for index in places} | {places[-1] + 1}
-    if marks & set(places):
-        raise ValueError("this prompt has images without a time mark of one token before each")
-    return [token for index, token in enumerate(prompt) if index not in marks]
+def without_times(prompt: Sequence[int], image: int, marks: Sequence[Sequence[int]]) -> list[int]:
+    """A prompt's ids without its time marks.
+
+    Args:
+        prompt: ids with T image tokens.
+        image: the image token.
+        marks: T + 1 lists of ids: what stands before every image, and right after the last.
+
+    Raises:
+        ValueError: they do not stand there.
+    """
+    kept: list[int] = []
+    left = list(prompt)
+    for mark in marks[:-1]:
+        end = left.index(image)
+        before, left = left[:end], left[end + 1 :]
+        if not mark or before[-len(mark) :] != list(mark):
+            raise ValueError(
+                f"the time mark {list(mark)} does not stand before its image; before it stand {before[-3:]}"
+            )
+        kept += [*before[: -len(mark)], image]
+    if left[: len(marks[-1])] != list(marks[-1]):
+        raise ValueError(f"the closing time mark {list(marks[-1])} does not follow the last image")
+    return kept + left[len(marks[-1]) :]

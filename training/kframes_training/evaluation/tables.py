@@ -57,13 +57,11 @@ def markdown(report: Report) -> str:
 
 def about(report: Report) -> str:
     """What was measured, in one paragraph."""
-    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return (
         f"{report['videos']} held-out videos of the {report['split']} split, {report['seconds'] / 3600:.1f} hours, decoded "
-        f"from H.264 files; T = {report['candidates']} candidates of {report['frame_size']} pixels for every selector. "
-        "In brackets: 95% interval, bootstrap over videos. Needle questions: attribute and action. "
-        f"Allocation: kframes' defaults. Commit {str(report['commit'])[:10]}; {versions}; {report['device']['cpu']}, "
-        f"{report['device']['cpus']} cores; {report['cpu_seconds'] / 60:.0f} CPU minutes."
+        f"from H.264 files; T = {report['candidates']} candidates, size {report['frame_size']}, for every selector. In "
+        "brackets: 95% interval, bootstrap over videos. Needle questions: attribute and action. Allocation: kframes' "
+        f"defaults. {report['cpu_seconds'] / 60:.0f} CPU minutes."
     )
 
 
