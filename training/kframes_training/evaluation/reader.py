@@ -24,7 +24,7 @@ from kframes_plugin.prompt import RELEVANCE, parse_clips
 from kframes_plugin.readout import WORTH
 from kframes_plugin.relevance import PROBABILITY, clips_from_scores
 from kframes_plugin.types import Candidates, Frame, Prediction
-from kframes_plugin.vocabulary import refusal
+from kframes_plugin.vocabulary import in_known_case, refusal
 from kframes_training.dense import embed, only_layers
 from kframes_training.nano_data import FORMAT, Row, prompt_ids
 from kframes_training.nano_eval import write
@@ -108,7 +108,8 @@ class NanoReader:
         """
         vocabulary = self.settings.vocabulary
         known = [query for query in queries if vocabulary is None or not refusal(query, vocabulary)]
-        read = self._read(frames, tokens, known, times, readout) if known else Read([], 0.0, 0)
+        asked = known if vocabulary is None else [in_known_case(query, self._length) for query in known]
+        read = self._read(frames, tokens, asked, times, readout) if known else Read([], 0.0, 0)
         found = dict(zip(known, read.clips, strict=True))
         return replace(read, clips=[found.get(query, Prediction()) for query in queries])
 
@@ -131,13 +132,16 @@ class NanoReader:
         fmt = self.settings.format
         found = [parse_clips(answer, frames.duration, fmt=fmt, times=stamps) for answer in answers]
         seconds = process_time() - start
-        written = sum(len(self.tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in answers)
+        written = sum(map(self._length, answers))
         return Read(found, seconds, written)
 
     def untimed(self, prompt: Sequence[int], count: int) -> list[int]:
         """The ids of a prompt with ``count`` frames, without the frames' times."""
         marks = [self.tokenizer(str(i), add_special_tokens=False)["input_ids"] for i in range(count + 1)]
         return without_times(prompt, self._image, marks)
+
+    def _length(self, text: str) -> int:
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     @property
     def _image(self) -> int:
