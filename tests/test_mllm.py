@@ -275,3 +275,17 @@ def test_a_broken_file(checkpoints: dict[str, Path], tmp_path: Path, file: str, 
 def test_an_unknown_dtype() -> None:
     with pytest.raises(ValueError, match="dtype must be one of auto, float32, bfloat16, float16; got 'int4'"):
         MLLMSelector.from_pretrained("any", dtype="int4")
+
+
+def test_a_small_model_uses_one_thread_and_gives_the_others_back(checkpoints: dict[str, Path]) -> None:
+    selector = MLLMSelector.from_pretrained(checkpoints["qwen2_5_vl"], device="cpu", settings=SHORT)
+    seen = []
+    selector.model.lm_head.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        selector(candidates(), "ball")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}

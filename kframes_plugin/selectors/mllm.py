@@ -25,6 +25,7 @@ from kframes_plugin.model_inputs import ModelInputs, small_frames, without_contr
 from kframes_plugin.prompt import build_messages, duration_of, parse_clips
 from kframes_plugin.readout import frame_scores
 from kframes_plugin.relevance import PROBABILITY, clips_from_scores
+from kframes_plugin.threads import is_small, one_thread
 from kframes_plugin.types import Cost, Frame, Prediction, Readout
 from kframes_plugin.vocabulary import in_known_case, refusal
 from kframes_plugin.writing import write
@@ -86,6 +87,7 @@ class MLLMSelector:
                 "or set processor.chat_template"
             )
         self._inputs = ModelInputs(model, processor, {} if settings else small_frames(processor.image_processor))
+        self._is_small = is_small(model)
         self._lock = threading.Lock()  # the model keeps state while it writes
 
     @classmethod
@@ -208,7 +210,8 @@ class MLLMSelector:
             if self.model.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self.model.device)
             try:
-                yield
+                with one_thread(self._is_small):
+                    yield
             except torch.OutOfMemoryError as error:
                 torch.cuda.empty_cache()
                 raise SelectorError(self._too_large(frames, "the GPU has not enough memory")) from error
