@@ -41,7 +41,7 @@ def question_row(
     return Row(
         prompt_of(question),
         LETTERS[question.answer],
-        tuple(2 if where[index] in question.evidence else 0 for index in chosen),
+        tuple(3 if where[index] in question.evidence else 0 for index in chosen),
         tuple(scenes[where[index]] for index in chosen),
         tokens[list(chosen)],
         f"qa {question.kind}",

@@ -22,28 +22,29 @@ from typing import Any
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2TokenizerFast
+from transformers import Qwen2_5_VLForConditionalGeneration, PreTrainedTokenizerFast
 
 from kframes_plugin.checkpoint import CheckpointSettings
 from kframes_training.answerer import QuestionBatches, answerer_of
-from kframes_training.dense import start_words_from_sight
 from kframes_training.grpo import reward_functions, train_grpo
 from kframes_training.image_data import grpo_rows
 from kframes_training.nano_data import FORMAT, Bank, Batches, build_bank
 from kframes_training.nano_model import CHAT_TEMPLATE, FRAME, build_nano, build_processor, build_tokenizer
 from kframes_training.sft import train_on_batches
 from kframes_training.synthetic import queries, questions, sample_video
-from kframes_training.synthetic.language import UNKNOWN, caption_chapter, caption_scene
-from kframes_training.synthetic.world import BACKGROUNDS, COLOURS, SHAPES, SPLITS
-from kframes_training.vision import jsonl_log, settle, train_vision
+from kframes_training.synthetic.language import DOING, caption_chapter, caption_scene
+from kframes_training.synthetic.world import SPLITS
+from kframes_training.sight_words import all_names, fit_tokens, start_words
+from kframes_training.vision import jsonl_log, train_vision
 
 Model = Qwen2_5_VLForConditionalGeneration
 logger = logging.getLogger("kframes_training")
 
 
 def texts(videos: int = 300) -> list[str]:
-    """The language of SynthScenes, for the tokenizer: captions, queries, reasons, questions, unknown nouns of training."""
-    found = list(UNKNOWN["train"])
+    """The language of SynthScenes, for the tokenizer: captions, queries, reasons, questions."""
+    # every word of sight also stands at the start of a query, without its blank
+    found = [form for name in all_names() if len(name) == 1 for form in DOING.get(name[0], name)] * 50
     for seed in SPLITS["train"][:videos]:
         video, rng = sample_video(seed), Random(f"texts {seed}")
         for query in queries(video.scenes, rng):
@@ -54,14 +55,16 @@ def texts(videos: int = 300) -> list[str]:
     return found
 
 
-def load_tokenizer(folder: Path) -> Qwen2TokenizerFast:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """nano's tokenizer from a checkpoint folder."""
-    tokenizer = Qwen2TokenizerFast.from_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
 
-def stage0(out: Path, seed: int, shape: dict[str, int], vision: dict[str, Any]) -> tuple[Model, Qwen2TokenizerFast]:
+def stage0(
+    out: Path, seed: int, shape: dict[str, int], vision: dict[str, Any]
+) -> tuple[Model, PreTrainedTokenizerFast]:
     """Tokenizer, fresh model and a vision tower that sees."""
     tower = out / "tower"
     if not (tower / "tokenizer.json").exists():
@@ -71,7 +74,7 @@ def stage0(out: Path, seed: int, shape: dict[str, int], vision: dict[str, Any]) 
     weights = tower / "visual.safetensors"
     if not weights.exists():
         train_vision(model, seed=seed, log=jsonl_log(tower / "metrics.jsonl"), **vision)
-        settle(model)
+        logger.info("tokens explain %.3f of what the words say", fit_tokens(model))
         save_file({name: value.contiguous() for name, value in model.model.visual.state_dict().items()}, weights)
     model.model.visual.load_state_dict(load_file(weights))
     return model.eval(), tokenizer
@@ -86,45 +89,22 @@ def make_bank(out: Path, model: Model, videos: int, frames: int) -> Bank:
     return Bank(scenes, load_file(file)["tokens"])
 
 
-def start_words(model: Model, tokenizer: Qwen2TokenizerFast, bank: Bank) -> None:
-    """Words for colours, shapes and backgrounds start at what their frames have in common."""
-    centre = bank.tokens.mean((0, 1))
-    prototypes: dict[int, torch.Tensor] = {}
-    for words, value in (
-        (COLOURS, lambda scene: scene.things[0].colour),
-        (SHAPES, lambda scene: scene.things[0].shape),
-        (BACKGROUNDS, lambda scene: scene.background),
-    ):
-        for word in words:
-            shown = [index for index, scene in enumerate(bank.scenes) if value(scene) == word]
-            for form in (word, f" {word}"):
-                ids = tokenizer(form, add_special_tokens=False)["input_ids"]
-                if len(ids) == 1 and shown:
-                    prototypes[ids[0]] = bank.tokens[shown].mean((0, 1)) - centre
-    start_words_from_sight(model, prototypes)
-
-
-def phases(
-    out: Path, model: Model, tokenizer: Qwen2TokenizerFast, bank: Bank, seed: int, plan: list[dict[str, Any]]
+def train_phase(
+    folder: Path, model: Model, tokenizer: PreTrainedTokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]
 ) -> Model:
-    """Stages 1 and 2, one phase after the other; a finished phase is loaded instead."""
-    processor = build_processor(tokenizer)
-    for number, phase in enumerate(plan):
-        folder = out / f"sft-{number}"
-        if (folder / "final" / "model.safetensors").exists():
-            model = Model.from_pretrained(folder / "final")
-            continue
-        settings = dict(phase)
-        stream = Batches(bank, tokenizer, settings.pop("lengths"), settings.pop("tasks"), settings.pop("videos"),
-                         settings.pop("queries"), seed=seed + number)  # fmt: skip
-        train_on_batches(model, processor, stream, folder, **settings)
+    """One phase of stages 1 and 2, in place; a finished one is loaded instead."""
+    if not (folder / "final" / "model.safetensors").exists():
+        settings = dict(plan)
+        stream = Batches(bank, tokenizer, *(settings.pop(name) for name in ("lengths", "tasks", "videos", "queries")),
+                         seed=seed, write=plan.get("write", True))  # fmt: skip
+        train_on_batches(model, build_processor(tokenizer), stream, folder, **settings)
         model.save_pretrained(folder / "final")
-        logger.info("phase %d is done", number)
-    return model.eval()
+        logger.info("%s is done", folder.name)
+    return Model.from_pretrained(folder / "final").eval()
 
 
 def make_answerer(
-    out: Path, policy: Path, tokenizer: Qwen2TokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]
+    out: Path, policy: Path, tokenizer: PreTrainedTokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]
 ) -> Model:
     """A copy of the trained model that learns to answer questions from k frames."""
     folder = out / "answerer"
@@ -141,7 +121,7 @@ def make_answerer(
 
 
 def stage3(
-    out: Path, policy: Path, answerer: Model, tokenizer: Qwen2TokenizerFast, candidates: int, plan: dict[str, Any]
+    out: Path, policy: Path, answerer: Model, tokenizer: PreTrainedTokenizerFast, candidates: int, plan: dict[str, Any]
 ) -> Path:
     """GRPO from the policy's folder; returns the folder of the result."""
     folder = out / "grpo"
@@ -157,7 +137,7 @@ def stage3(
     return folder / "final"
 
 
-def export(model: Model, tokenizer: Qwen2TokenizerFast, folder: Path, candidates: int) -> None:
+def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path, candidates: int) -> None:
     """The checkpoint as it ships: bfloat16 (half the size), processor, kframes.json.
 
     Frames are asked for at twice nano's size (their long side): a wide picture is then only ever shrunk to the square.

@@ -13,23 +13,23 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
-from kframes_plugin.prompt import PromptFormat, write_clips
-from kframes_training.nano_model import FRAME, RELEVANCE, frame_tokens, patches_of
+from kframes_plugin.prompt import RELEVANCE, PromptFormat, write_clips
+from kframes_training.nano_model import FRAME, frame_tokens, patches_of
 from kframes_training.synthetic.draw import draw_scene
-from kframes_training.synthetic.language import Query, caption_scene, describe_thing, make_query
+from kframes_training.synthetic.language import DOING, Query, _reason, caption_scene, describe_thing, make_query
 from kframes_training.synthetic.rows import clips_of
+from kframes_training.synthetic.wanted import invented, present
 from kframes_training.synthetic.world import SPLITS, Scene, _alike, sample_video
-from kframes_training.vision import roughen
+from kframes_training.vision import roughen_frames
 
-FORMAT = PromptFormat(time_format="index", query_position="both", instruction="short", reasons=True)
+FORMAT = PromptFormat(time_format="index", query_position="before", instruction="short", reasons=True)
 IGNORE = -100
 # Shares of the tasks. Stage 1: a caption -> its span, a span -> its caption, (span, query) -> score 1 to 5.
-STAGE1 = {"ground": 4.0, "describe": 2.0, "score": 2.0}
+STAGE1 = {"word": 2.0, "ground": 4.0, "describe": 2.0, "score": 2.0}
 STAGE2 = {"needle": 6.0, "attribute": 2.0, "action": 2.0, "order": 2.0, "count": 3.0, "holistic": 0.5, "absent": 3.0}
 
 
@@ -86,7 +86,7 @@ def build_bank(model: Qwen2_5_VLForConditionalGeneration, seeds: Sequence[int], 
             for scene in scenes[start : start + 50]
             for i in range(frames)
         ]
-        seen = frame_tokens(model, patches_of(roughen(np.stack(pictures), rng)))
+        seen = frame_tokens(model, patches_of(roughen_frames(pictures, rng)))
         parts.append(seen.view(-1, frames, seen.shape[-1]))
     return Bank(tuple(scenes), torch.cat(parts))
 
@@ -159,13 +159,14 @@ def answer_of(scenes: Sequence[Scene], query: Query, candidates: int, fmt: Promp
 
 
 def _level(score: float) -> int:
-    return 2 if score >= 4.9 else 1 if score >= 4.3 else 0
+    """Index into RELEVANCE of a scene's score."""
+    return 3 if score >= 4.9 else 2 if score >= 4.3 else 1 if score > 1 else 0
 
 
 def _stage1(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random, goal: int,
             fmt: PromptFormat) -> Row | None:  # fmt: skip
     shown = tuple(scenes[i] for i in where)
-    relevance = tuple(2 if i == goal else 0 for i in where)
+    relevance = tuple(3 if i == goal else 0 for i in where)
     scene = scenes[goal]
     if kind == "ground":
         text = f"{describe_thing(scene.things[0])} on {scene.background}"
@@ -173,6 +174,8 @@ def _stage1(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Te
         query = Query(f"find: {caption_scene(scene, rng)}", kind, tuple(5.0 if hit else 1.0 for hit in hits),
                       tuple(text if hit else "" for hit in hits))  # fmt: skip
         return Row(query.text, answer_of(scenes, query, len(where), fmt), relevance, shown, tokens, kind)
+    if kind == "word":
+        return _word(scenes, where, tokens, rng, fmt)
     first, last = where.index(goal), len(where) - where[::-1].index(goal)
     span = f"{first} to {last}" if fmt.time_format == "index" else f"{scene.start:.1f} to {scene.end:.1f}"
     if kind == "describe":
@@ -181,6 +184,27 @@ def _stage1(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Te
     if asked is None:
         return None
     return Row(f"rate {span}: {asked.text}", str(round(asked.scores[goal] - 0.01)), relevance, shown, tokens, kind)
+
+
+def _word(scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random, fmt: PromptFormat) -> Row:
+    """A single word of the vocabulary, shown or not, and the frames that show it."""
+    name = rng.choice(("colour", "shape", "motion", "background", "label"))
+    wanted = present(scenes, rng, (name,)) if rng.random() < 0.7 else invented(rng, (name,))
+    if getattr(wanted, name) in ("", "still"):
+        wanted = invented(rng, (name,))
+    value = getattr(wanted, name)
+    scores = tuple(wanted.score(scene) for scene in scenes)
+    reasons = tuple(_reason(wanted, scene) if score >= 4.3 else "" for scene, score in zip(scenes, scores, strict=True))
+    query = Query(rng.choice(DOING[value]) if name == "motion" else value, "word", scores, reasons)
+    relevance = tuple(_level(scores[i]) for i in where)
+    return Row(
+        query.text,
+        answer_of(scenes, query, len(where), fmt),
+        relevance,
+        tuple(scenes[i] for i in where),
+        tokens,
+        "word",
+    )
 
 
 class Batches:
@@ -195,12 +219,14 @@ class Batches:
         tasks: share of every task.
         videos, queries: size of a batch.
         seed: of the stream.
+        write: whether rows carry their answers.
     """
 
     def __init__(self, bank: Bank, tokenizer: PreTrainedTokenizerBase, lengths: Sequence[int], tasks: Mapping[str, float],
-                 videos: int = 2, queries: int = 4, seed: int = 0) -> None:  # fmt: skip
+                 videos: int = 2, queries: int = 4, seed: int = 0, write: bool = True) -> None:  # fmt: skip
         self.bank, self.pools, self.tokenizer = bank, bank.by_background, tokenizer
         self.lengths, self.tasks, self.videos, self.queries, self.seed = lengths, dict(tasks), videos, queries, seed
+        self.write = write
 
     def rows(self, index: int) -> list[Row]:
         """The rows of batch ``index``."""
@@ -221,26 +247,24 @@ class Batches:
         return rows[: self.videos * self.queries]
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return collate(self.rows(index), self.tokenizer)
+        rows = self.rows(index)
+        return collate(rows if self.write else [replace(row, answer="") for row in rows], self.tokenizer)
 
 
 def collate(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
     """Rows as tensors, padded on the right (attention is causal, so the padding needs no mask).
 
     Returns:
-        int64 (rows, length): ``input_ids``; ``labels`` (answers); ``relevance`` (a word of RELEVANCE at every closing
-        vision token) with ``relevant`` (1 where that is not "none"); ``attributes`` (colour of the main thing at its image
-        token, shape at the next time mark). And ``frames``, float32 (rows x T, width).
+        int64 (rows, length): ``input_ids``; ``labels`` (answers); ``relevance`` (a word of RELEVANCE at every image token).
+        And ``frames``, float32 (rows x T, width).
     """
-    piece = _pieces(tokenizer)
     lines = [encode(row, tokenizer) for row in rows]
     length = max(len(line["input_ids"]) for line in lines)
-    fills = {"input_ids": tokenizer.pad_token_id, "labels": IGNORE, "relevance": IGNORE, "attributes": IGNORE}
+    fills = {"input_ids": tokenizer.pad_token_id, "labels": IGNORE, "relevance": IGNORE}
     batch = {
         name: torch.tensor([[*line[name], *[fill] * (length - len(line[name]))] for line in lines])
         for name, fill in fills.items()
     }
-    batch["relevant"] = ((batch["relevance"] != IGNORE) & (batch["relevance"] != piece(RELEVANCE[0])[0])).long()
     return batch | {"frames": torch.cat([row.tokens for row in rows])}
 
 
@@ -248,21 +272,16 @@ def encode(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]
     """A row as lists of equal length (see collate); the same ids as the chat template gives."""
     piece = _pieces(tokenizer)
     ids = [*piece("<|im_start|>user\n"), *piece(row.query), *piece("\n")]
-    relevance, attributes = [IGNORE] * len(ids), [IGNORE] * len(ids)
-    image, end = piece("<|image_pad|><|vision_end|>")
-    shape = IGNORE
-    for index, (level, scene) in enumerate(zip(row.relevance, row.scenes, strict=True)):
-        ids += [*piece(str(index)), image, end]
-        attributes += [shape, piece(f" {scene.things[0].colour}")[0], IGNORE]
-        relevance += [IGNORE, IGNORE, piece(RELEVANCE[level])[0]]
-        shape = piece(f" {scene.things[0].shape}")[0]
-    ids += piece(str(len(row.relevance)))
-    attributes.append(shape)
-    ids += [*piece("\n"), *piece(row.query), *piece("<|im_end|>\n<|im_start|>assistant\n")]
+    relevance = [IGNORE] * len(ids)
+    image = piece("<|image_pad|>")[0]
+    for index, level in enumerate(row.relevance):
+        ids += [*piece(str(index)), image]
+        relevance += [IGNORE, piece(RELEVANCE[level])[0]]
+    ids += [*piece(str(len(row.relevance))), *piece("<|im_end|>\n<|im_start|>assistant\n")]
     answer = [*piece(row.answer), *piece("<|im_end|>")]
     labels = [IGNORE] * len(ids) + answer
     ids += answer
-    lines = {"input_ids": ids, "labels": labels, "relevance": relevance, "attributes": attributes}
+    lines = {"input_ids": ids, "labels": labels, "relevance": relevance}
     return {name: [*line, *[IGNORE] * (len(ids) - len(line))] for name, line in lines.items()}
 
 

@@ -2,7 +2,7 @@
 
 It is a plain ``Qwen2_5_VLForConditionalGeneration``: everything that serves the 3B model serves it. One frame is
 56 x 56 pixels, 16 patches, merged into *one* token (Qwen merges 2 x 2, nano 4 x 4), so that 64 candidates with their
-times make 192 tokens.
+times make 128 tokens.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
-    Qwen2TokenizerFast,
+    PreTrainedTokenizerFast,
     Qwen2VLImageProcessor,
     Qwen2VLVideoProcessor,
 )
+
+from kframes_plugin.prompt import RELEVANCE
 
 FRAME = 56  # pixels, width and height of a frame as nano sees it
 PATCH, MERGE = 14, 4
@@ -38,7 +40,6 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-RELEVANCE = ("none", "P2", "P1")  # what the dense labels say of a frame
 # The fixed parts of the wire form are one token each: an answer of one clip is a dozen tokens to write.
 WIRE = (
     "[]",
@@ -49,19 +50,20 @@ WIRE = (
     '"},{"start":',
     '"}]',
 )
+FAST_PAIRS = 5  # of the 16 rotary pairs of a head: those that turn more than a radian in 80 tokens
 INTEGERS = 257  # 0 to 256 are single tokens, so a time is one copy
 
-# Qwen's, without the opening vision token (a fifth of all tokens, and nothing is read there) and the system prompt.
+# Qwen's, without the marks around an image (half of all tokens, and nothing is read there) and the system prompt.
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for item in message['content'] %}"
-    "{% if item['type'] == 'image' %}<|image_pad|><|vision_end|>"
+    "{% if item['type'] == 'image' %}<|image_pad|>"
     "{% elif item['type'] == 'text' %}{{ item['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
 
-def build_tokenizer(texts: Iterable[str], vocab_size: int = 1200) -> Qwen2TokenizerFast:
+def build_tokenizer(texts: Iterable[str], vocab_size: int = 1200) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer for the language of ``texts``; any other text is spelt in smaller pieces.
 
     Words carry their leading space, punctuation marks stand alone, integers 0 to 256 and the fixed parts of the
@@ -80,8 +82,9 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1200) -> Qwen2Tokeni
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator([*texts, *numbers * 20_000], trainer)
-    tokenizer = Qwen2TokenizerFast(
+    bpe.train_from_iterator([*texts, *[*numbers, "user", "assistant"] * 20_000], trainer)
+    # not Qwen2TokenizerFast: it would be loaded again with Qwen's own splitting, which takes numbers apart
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>", unk_token=None, bos_token=None
     )
     tokenizer.add_tokens([*WIRE, *RELEVANCE])
@@ -89,7 +92,7 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1200) -> Qwen2Tokeni
     return tokenizer
 
 
-def build_processor(tokenizer: Qwen2TokenizerFast) -> Qwen2_5_VLProcessor:
+def build_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLProcessor:
     """The processor that turns any picture into 16 patches of a 56 x 56 square (of a square picture; KFrames sends those)."""
     pixels = {"shortest_edge": FRAME * FRAME, "longest_edge": FRAME * FRAME}
     sizes: dict[str, Any] = {
@@ -108,7 +111,7 @@ def build_processor(tokenizer: Qwen2TokenizerFast) -> Qwen2_5_VLProcessor:
     )
 
 
-def nano_config(tokenizer: Qwen2TokenizerFast, *, width: int = 192, layers: int = 6, vision_width: int = 96,
+def nano_config(tokenizer: PreTrainedTokenizerFast, *, width: int = 192, layers: int = 6, vision_width: int = 96,
                 vision_layers: int = 4) -> Qwen2_5_VLConfig:  # fmt: skip
     """The shape of nano: 6 x 192 language model with heads of 32, 4 x 96 vision tower; 5.9 M parameters."""
     token = tokenizer.convert_tokens_to_ids
@@ -120,7 +123,7 @@ def nano_config(tokenizer: Qwen2TokenizerFast, *, width: int = 192, layers: int 
         "num_attention_heads": width // 32,
         "num_key_value_heads": width // 32,
         "max_position_embeddings": 2048,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]},
         "bos_token_id": None,
         "eos_token_id": token("<|im_end|>"),
         "pad_token_id": token("<|endoftext|>"),
@@ -148,7 +151,7 @@ def nano_config(tokenizer: Qwen2TokenizerFast, *, width: int = 192, layers: int 
     )
 
 
-def build_nano(tokenizer: Qwen2TokenizerFast, seed: int = 0, **shape: int) -> Qwen2_5_VLForConditionalGeneration:
+def build_nano(tokenizer: PreTrainedTokenizerFast, seed: int = 0, **shape: int) -> Qwen2_5_VLForConditionalGeneration:
     """nano with fresh weights, scaled so that it trains (embeddings std .05, linear layers 1/sqrt(fan_in), keys = queries)."""
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(nano_config(tokenizer, **shape))
@@ -159,9 +162,23 @@ def build_nano(tokenizer: Qwen2TokenizerFast, seed: int = 0, **shape: int) -> Qw
                 nn.init.zeros_(module.bias)
     nn.init.normal_(model.get_input_embeddings().weight, std=0.05)
     model.tie_weights()
-    for layer in model.model.language_model.layers:  # like attends to like from the first step
-        layer.self_attn.k_proj.weight.data.copy_(layer.self_attn.q_proj.weight.data)
+    for layer in model.model.language_model.layers:
+        _like_attends_to_like(layer.self_attn)
     return model
+
+
+def _like_attends_to_like(attention: nn.Module) -> None:
+    """Start with keys = queries, told by the slowly turning pairs of the rotary embedding.
+
+    The fast pairs turn many times between a frame and the query, so there a match looks like chance. Single words were
+    matched after 200 steps so, after 300 with all pairs alike (theta 1e6 against 1e4 is part of it).
+    """
+    heads, size = attention.num_heads, attention.head_dim
+    gain = torch.full((size // 2,), 0.1)
+    gain[FAST_PAIRS:] = (size / 2 / (size / 2 - FAST_PAIRS)) ** 0.5
+    weight = attention.q_proj.weight.data.view(heads, size, -1)
+    weight.mul_(torch.cat([gain, gain]).view(1, -1, 1))
+    attention.k_proj.weight.data.copy_(attention.q_proj.weight.data)
 
 
 def patches_of(pictures: NDArray[np.uint8]) -> Tensor:

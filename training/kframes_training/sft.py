@@ -46,12 +46,15 @@ class DenseSFTTrainer(ResumesVisionModels, SFTTrainer):  # type: ignore[misc]
     Args:
         dense_layer: the labels are read after this many layers of the language model.
         dense_weight: of their loss; 0 switches them off.
+        dense_balance: as ``balance`` of dense_loss.
+        write: whether answers are trained beside them.
         others: as SFTTrainer.
     """
 
-    def __init__(self, *args: Any, dense_layer: int = 4, dense_weight: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, dense_layer: int = 4, dense_weight: float = 1.0, dense_balance: float = 0.5,
+                 write: bool = True, **kwargs: Any) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)
-        self.dense_layer, self.dense_weight = dense_layer, dense_weight
+        self.dense = {"layer": dense_layer, "weight": dense_weight, "balance": dense_balance, "write": write}
         self.parts: dict[str, list[Tensor]] = {}
 
     def compute_loss(
@@ -59,7 +62,8 @@ class DenseSFTTrainer(ResumesVisionModels, SFTTrainer):  # type: ignore[misc]
     ) -> Any:
         if "frames" not in inputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        loss, parts = dense_loss(model, inputs, layer=self.dense_layer, weight=self.dense_weight)
+        with self.accelerator.autocast():  # the trainer's own is around model.forward, which dense_loss goes past
+            loss, parts = dense_loss(model, inputs, **self.dense)
         for name, value in parts.items():
             self.parts.setdefault(name, []).append(value)
         return (loss, parts) if return_outputs else loss
@@ -106,6 +110,8 @@ def train_on_batches(
     decay: float = 0.3,
     dense_layer: int = 4,
     dense_weight: float = 1.0,
+    dense_balance: float = 0.5,
+    write: bool = True,
     save_every: int = 500,
     log_every: int = 25,
     stop_after: int | None = None,
@@ -119,12 +125,14 @@ def train_on_batches(
         folder: checkpoints and ``metrics.jsonl``; a run goes on from the last checkpoint it finds there.
         steps: optimizer steps.
         lr: AdamW's rate; warmed up over ``warmup`` steps, falling linearly over the last ``decay`` share.
-        dense_layer, dense_weight: as DenseSFTTrainer.
+        dense_layer, dense_weight, dense_balance, write: as DenseSFTTrainer.
         save_every, log_every: steps.
         stop_after: leave at this step, as if killed (the schedule stays that of ``steps``).
         callbacks: more of them.
     """
     folder = Path(folder)
+    # On a CPU, bfloat16 with plain attention reads 6,400 tokens a second, 3,700 in float32; sdpa's backward pass is slow there
+    model.set_attn_implementation("eager" if not torch.cuda.is_available() else "sdpa")
     for parameter in model.model.visual.parameters():
         parameter.requires_grad_(False)
     falling = max(1, round(decay * steps))
@@ -139,7 +147,7 @@ def train_on_batches(
         weight_decay=0.01,
         adam_beta2=0.98,
         max_grad_norm=1.0,
-        bf16=False,
+        bf16=True,
         gradient_checkpointing=False,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -164,5 +172,7 @@ def train_on_batches(
         ],
         dense_layer=dense_layer,
         dense_weight=dense_weight,
+        dense_balance=dense_balance,
+        write=write,
     )
     trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))

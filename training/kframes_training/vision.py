@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -63,11 +63,12 @@ def sample_frames(rng: Random, count: int) -> tuple[NDArray[np.uint8], Tensor]:
         scene = sample_scene(rng, rng.choice(list(BACKGROUNDS)))
         pictures.append(draw_scene(scene, rng.uniform(0, 20), (FRAME, FRAME)))
         labels.append(labels_of(scene))
-    return roughen(np.stack(pictures), rng), torch.tensor(labels)
+    return roughen_frames(pictures, rng), torch.tensor(labels)
 
 
-def roughen(pictures: NDArray[np.uint8], rng: Random) -> NDArray[np.uint8]:
-    """Noise, blur and light like those of a compressed and rescaled video."""
+def roughen_frames(frames: Sequence[NDArray[np.uint8]], rng: Random) -> NDArray[np.uint8]:
+    """Frames (height, width, 3) with noise, blur and light like those of a compressed and rescaled video."""
+    pictures = np.stack(frames)
     noise = np.random.default_rng(rng.getrandbits(32))
     x = pictures.astype(np.float32)
     if rng.random() < 0.5:
@@ -130,17 +131,6 @@ def train_vision(
             log({"step": step, "loss": loss.item(), "seconds": time.monotonic() - began, **seen})
     visual.eval()
     return head
-
-
-@torch.no_grad()
-def settle(model: Qwen2_5_VLForConditionalGeneration, seed: int = 1, count: int = 1024) -> None:
-    """Shift and scale the merger's output to mean 0 and mean norm 1, so that frames and words weigh alike."""
-    tokens = frame_tokens(model, patches_of(sample_frames(Random(f"settle {seed}"), count)[0]))
-    last = model.model.visual.merger.mlp[2]
-    last.bias -= tokens.mean(0)
-    scale = (tokens - tokens.mean(0)).norm(dim=1).mean()
-    last.weight /= scale
-    last.bias /= scale
 
 
 def jsonl_log(path: Path) -> Callable[[dict[str, float]], None]:
