@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from kframes_training.dense import dense_loss, start_words_from_sight
+from kframes_training.dense import dense_loss
 from kframes_training.nano_data import (
     FORMAT,
     IGNORE,
@@ -30,7 +30,6 @@ from kframes_training.nano_data import (
 )
 from kframes_training.nano_eval import measure, write
 from kframes_training.nano_model import (
-    RELEVANCE,
     build_nano,
     build_processor,
     build_tokenizer,
@@ -38,12 +37,14 @@ from kframes_training.nano_model import (
     patches_of,
 )
 from kframes_training.sft import train_on_batches
+from kframes_training.sight_words import all_names, directions, fit_tokens, parts_of, start_words
 from kframes_training.synthetic import draw, queries, sample_video
 from kframes_training.synthetic.language import caption_scene
-from kframes_training.vision import sample_frames, settle, train_vision
+from kframes_training.vision import labels_of, sample_frames, train_vision
 from PIL import Image
+from transformers import AutoProcessor
 
-from kframes_plugin.prompt import build_messages, parse_clips
+from kframes_plugin.prompt import RELEVANCE, build_messages, parse_clips
 from kframes_plugin.types import Frame
 
 TASKS = {**STAGE1, **STAGE2}
@@ -67,7 +68,7 @@ def tokenizer() -> Any:
 @pytest.fixture(scope="module")
 def model(tokenizer: Any) -> Any:
     nano = build_nano(tokenizer, width=64, layers=3, vision_width=32, vision_layers=2)
-    settle(nano, count=64)
+    fit_tokens(nano, frames=200)
     return nano.eval()
 
 
@@ -88,6 +89,16 @@ def test_tokenizer_keeps_times_and_the_wire_form_whole(tokenizer: Any) -> None:
     assert pieces[:6] == ['[{"start":', "12", ',"end":', "256", ',"priority":"P1","reason":"', "big"]
     strange = "Straße? 30 Élan → 'é' \n\t7"
     assert tokenizer.decode(tokenizer(strange)["input_ids"]) == strange
+
+
+def test_a_checkpoint_loads_with_the_tokens_it_was_trained_on(model: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """Loaded as Qwen's own class it took numbers apart: "12" became "1", "2", and no time was ever learned."""
+    model.save_pretrained(tmp_path)
+    build_processor(tokenizer).save_pretrained(tmp_path)
+    loaded = AutoProcessor.from_pretrained(tmp_path).tokenizer
+    for text in ("red", "the ring", '[{"start":12,"end":256', "<|im_start|>user\n", "7<|image_pad|>63"):
+        assert loaded.tokenize(text) == tokenizer.tokenize(text)
+    assert loaded.tokenize("12") == ["12"]
 
 
 def test_every_frame_is_one_token_and_the_fast_tower_is_the_tower(model: Any, tokenizer: Any) -> None:
@@ -126,30 +137,13 @@ def test_rows_are_tokenised_as_the_selector_does(rows: list[Row], tokenizer: Any
         assert tokenizer.decode(line["input_ids"][len(prompt) :]) == row.answer + "<|im_end|>"
 
 
-def test_dense_labels_say_what_each_frame_is(rows: list[Row], tokenizer: Any) -> None:
+def test_dense_labels_stand_at_the_frames(rows: list[Row], tokenizer: Any) -> None:
     for row in rows:
         line = encode(row, tokenizer)
         tokens = tokenizer.convert_ids_to_tokens(line["input_ids"])
-        told = [
-            tokenizer.decode([i])
-            for i, token in zip(line["relevance"], tokens, strict=True)
-            if token == "<|vision_end|>"
-        ]
-        assert told == [RELEVANCE[level] for level in row.relevance]
-        colours = [
-            tokenizer.decode([i])
-            for i, token in zip(line["attributes"], tokens, strict=True)
-            if token == "<|image_pad|>"
-        ]
-        assert colours == [f" {scene.things[0].colour}" for scene in row.scenes]
-        rest = [
-            tokenizer.decode([i])
-            for i, token in zip(line["attributes"], tokens, strict=True)
-            if i != IGNORE and token != "<|image_pad|>"
-        ]
-        assert rest == [f" {scene.things[0].shape}" for scene in row.scenes]
-    batch = collate(rows, tokenizer)
-    assert batch["relevant"].sum() == sum(level > 0 for row in rows for level in row.relevance)
+        labelled = [(token, label) for token, label in zip(tokens, line["relevance"], strict=True) if label != IGNORE]
+        assert [token for token, _ in labelled] == ["<|image_pad|>"] * len(row.relevance)
+        assert [tokenizer.decode([label]) for _, label in labelled] == [RELEVANCE[level] for level in row.relevance]
 
 
 def test_answers_say_which_frames_are_relevant(bank: Bank, tokenizer: Any) -> None:
@@ -162,10 +156,10 @@ def test_answers_say_which_frames_are_relevant(bank: Bank, tokenizer: Any) -> No
         told = [0] * count
         for clip in clips:
             for index in range(round(clip.start), round(clip.end)):
-                told[index] = 2 if clip.priority == "P1" else 1
+                told[index] = 3 if clip.priority == "P1" else 2
         seen.add(row.kind)
         if len(clips) < 6:  # more are cut
-            assert tuple(told) == row.relevance, row
+            assert tuple(told) == tuple(level if level > 1 else 0 for level in row.relevance), row
     assert seen == set(STAGE2)
 
 
@@ -229,12 +223,28 @@ def test_writing_in_batches_is_generate(model: Any, tokenizer: Any, rows: list[R
         assert tokenizer.decode(written[0], skip_special_tokens=True) == text
 
 
-def test_words_start_from_sight(tokenizer: Any) -> None:
-    nano = build_nano(tokenizer, width=64, layers=2, vision_width=32, vision_layers=1)
-    token = tokenizer(" red")["input_ids"][0]
-    direction = torch.randn(64)
-    start_words_from_sight(nano, {token: direction})
-    assert torch.cosine_similarity(nano.get_input_embeddings().weight[token], direction, dim=0) > 0.8
+def test_words_and_frames_share_their_directions(tokenizer: Any) -> None:
+    nano = build_nano(tokenizer, width=128, layers=2, vision_width=32, vision_layers=1)
+    assert fit_tokens(nano, frames=400) > 0.3  # even a blind tower's features tell something of the frames of the fit
+    start_words(nano, tokenizer)
+    towards, table = directions(128), nano.get_input_embeddings().weight
+    for word in ("red", " red", " circle", " teal"):
+        ids = tokenizer(word)["input_ids"]
+        assert len(ids) == 1
+        assert torch.cosine_similarity(table[ids[0]], towards[(word.strip(),)], dim=0) > 0.999
+    gram = torch.stack(list(towards.values()))
+    torch.testing.assert_close(gram @ gram.T, torch.eye(len(all_names())), atol=1e-5, rtol=0)
+
+
+def test_a_frame_says_all_that_its_scene_shows() -> None:
+    for seed in range(30):
+        for scene in sample_video(seed).scenes:
+            names = [name for _, name in parts_of(scene)]
+            assert set(names) <= set(all_names())
+            assert {(thing.colour, thing.shape) for thing in scene.things} <= set(names)
+            assert (scene.background,) in names
+            assert ((scene.label or "no label"),) in names
+            assert labels_of(scene)  # the tower learns the same things
 
 
 def test_vision_learns_colours_in_seconds(tokenizer: Any) -> None:
@@ -263,24 +273,10 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(tmp_path: Path, bank: 
     for name, value in straight.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
-    assert {"step", "loss", "answer", "relevant", "attributes_right"} <= set(lines[0])
+    assert {"step", "loss", "answer", "relevance", "relevance_right"} <= set(lines[0])
 
 
 def test_measuring_gives_every_kind_a_value(model: Any, tokenizer: Any) -> None:
     found = measure(model, tokenizer, range(1_000_000, 1_000_002), 8)
     assert {"needle", "absent", "holistic", "well-formed"} <= set(found)
     assert all(0 <= value <= 1 for value in found.values())
-
-
-@pytest.mark.slow
-def test_language_model_learns_where_things_are(tmp_path: Path, bank: Bank, tokenizer: Any) -> None:
-    """Two minutes: the dense labels (relevance, colour, shape of every frame) rise well above their start."""
-    nano = build_nano(tokenizer, width=96, layers=4, vision_width=32, vision_layers=2)
-    stream = Batches(bank, tokenizer, [16], TASKS, videos=2, queries=4)
-    train_on_batches(
-        nano, build_processor(tokenizer), stream, tmp_path, steps=300, dense_layer=2, warmup=20, log_every=20
-    )
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    first, last = lines[0], [line for line in lines if "answer_right" in line][-1]
-    assert last["answer_right"] > first["answer_right"] + 0.2
-    assert last["attributes_right"] > first["attributes_right"] + 0.2

@@ -71,17 +71,20 @@ class QuestionBatches(Batches):
 
 @torch.no_grad()
 def option_probabilities(
-    model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row]
+    model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], batch: int = 64
 ) -> list[list[float]]:
-    """p(letter) of every option for each row, normalised over the four letters."""
+    """p(letter) of every option for each row, normalised over the four letters; ``batch`` rows are read together."""
     letters = [tokenizer(letter, add_special_tokens=False)["input_ids"][0] for letter in LETTERS]
-    found = []
-    for row in rows:
-        prompt = torch.tensor([prompt_ids(row, tokenizer)])
-        hidden = model.model.language_model(
-            inputs_embeds=embed(model, prompt, row.tokens), use_cache=False
-        ).last_hidden_state
-        found.append(model.lm_head(hidden[0, -1])[letters].softmax(-1).tolist())
+    found: list[list[float]] = []
+    for start in range(0, len(rows), batch):
+        some = rows[start : start + batch]
+        prompts = [prompt_ids(row, tokenizer) for row in some]
+        longest = max(map(len, prompts))
+        ids = torch.tensor([prompt + [tokenizer.pad_token_id] * (longest - len(prompt)) for prompt in prompts])
+        frames = torch.cat([row.tokens for row in some])
+        hidden = model.model.language_model(inputs_embeds=embed(model, ids, frames), use_cache=False).last_hidden_state
+        last = hidden[range(len(some)), [len(prompt) - 1 for prompt in prompts]]  # causal: padding behind is not seen
+        found += model.lm_head(last)[:, letters].softmax(-1).tolist()
     return found
 
 

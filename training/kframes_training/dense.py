@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 IGNORE = -100
+DENSE_LAYER = 4  # of 6: relevance is read after it
 
 
 @contextmanager

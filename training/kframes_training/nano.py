@@ -22,19 +22,21 @@ from typing import Any
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from transformers import Qwen2_5_VLForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
 from kframes_plugin.checkpoint import CheckpointSettings
+from kframes_plugin.vocabulary import words as words_of
 from kframes_training.answerer import QuestionBatches, answerer_of
+from kframes_training.dense import DENSE_LAYER
 from kframes_training.grpo import reward_functions, train_grpo
 from kframes_training.image_data import grpo_rows
 from kframes_training.nano_data import FORMAT, Bank, Batches, build_bank
 from kframes_training.nano_model import CHAT_TEMPLATE, FRAME, build_nano, build_processor, build_tokenizer
 from kframes_training.sft import train_on_batches
+from kframes_training.sight_words import all_names, fit_tokens, start_words
 from kframes_training.synthetic import queries, questions, sample_video
 from kframes_training.synthetic.language import DOING, caption_chapter, caption_scene
 from kframes_training.synthetic.world import SPLITS
-from kframes_training.sight_words import all_names, fit_tokens, start_words
 from kframes_training.vision import jsonl_log, train_vision
 
 Model = Qwen2_5_VLForConditionalGeneration
@@ -103,14 +105,12 @@ def train_phase(
     return Model.from_pretrained(folder / "final").eval()
 
 
-def make_answerer(
-    out: Path, policy: Path, tokenizer: PreTrainedTokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]
-) -> Model:
-    """A copy of the trained model that learns to answer questions from k frames."""
+def make_answerer(out: Path, tokenizer: PreTrainedTokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]) -> Model:
+    """The frozen answerer: a copy of the phase ``plan["start"]`` that has learned to answer questions from k frames."""
     folder = out / "answerer"
     if not (folder / "final" / "model.safetensors").exists():
         settings = dict(plan)
-        model = Model.from_pretrained(policy)
+        model = Model.from_pretrained(out / settings.pop("start") / "final")
         stream = QuestionBatches(
             bank, tokenizer, settings.pop("lengths"), {}, settings.pop("videos"), settings.pop("queries"), seed
         )
@@ -137,31 +137,64 @@ def stage3(
     return folder / "final"
 
 
-def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path, candidates: int) -> None:
+def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path, candidates: int, layer: int) -> None:
     """The checkpoint as it ships: bfloat16 (half the size), processor, kframes.json.
 
     Frames are asked for at twice nano's size (their long side): a wide picture is then only ever shrunk to the square.
     """
-    model.to(torch.bfloat16).save_pretrained(folder)
+    if (folder / "kframes.json").exists():
+        return
+    half = Model(model.config).to(torch.bfloat16)
+    half.load_state_dict(model.state_dict())
+    half.save_pretrained(folder)
     build_processor(tokenizer).save_pretrained(folder)
-    CheckpointSettings(candidates=candidates, frame_size=2 * FRAME, max_new_tokens=160, format=FORMAT).save(folder)
+    CheckpointSettings(
+        candidates=candidates,
+        frame_size=2 * FRAME,
+        max_new_tokens=160,
+        format=FORMAT,
+        vocabulary=vocabulary(),
+        readout_layer=layer,
+    ).save(folder)
 
 
-def run(config: dict[str, Any], out: Path) -> Path:
-    """All stages of a configuration (see recipes/nano.yaml); returns the folder of the checkpoint."""
+def vocabulary() -> tuple[str, ...]:
+    """Every word that queries of training are made of, in lower case: nano abstains where another one is asked for."""
+    return tuple(sorted({word.lower() for text in texts() for word in words_of(text)}))
+
+
+def run(config: dict[str, Any], out: Path, *, alone: bool = False) -> Path:
+    """All stages of a configuration (see recipes/nano.yaml); returns the folder of the checkpoint.
+
+    Args:
+        config: the YAML file's, or its ``smoke`` section.
+        out: folder of the run; what is finished there is not done again.
+        alone: train the ablation too: stage 2 without stage 1, exported to ``out/stage2-alone/export``.
+    """
     out.mkdir(parents=True, exist_ok=True)
     seed, candidates = config["seed"], config["candidates"]
     model, tokenizer = stage0(out, seed, config["shape"], config["vision"])
     bank = make_bank(out, model, **config["bank"])
-    if not (out / "sft-0").exists():
-        start_words(model, tokenizer, bank)
-    model = phases(out, model, tokenizer, bank, seed, config["sft"])
-    policy = out / f"sft-{len(config['sft']) - 1}" / "final"
-    if config.get("grpo"):
-        answerer = make_answerer(out, policy, tokenizer, bank, seed, config["answerer"])
-        model = Model.from_pretrained(stage3(out, policy, answerer, tokenizer, candidates, config["grpo"]))
-    export(model, tokenizer, out / "final", candidates)
+    phases = [*config["phases"], *([config["alone"]] if alone else [])]
+    for number, phase in enumerate(phases):
+        if number == 0 or phase is config["alone"]:
+            model = fresh(out, config, tokenizer)
+        plan = dict(phase)
+        folder = out / plan.pop("name")
+        model = train_phase(folder, model, tokenizer, bank, seed + number, plan)
+        export(model, tokenizer, folder / "export", candidates, plan.get("dense_layer", DENSE_LAYER))
+    policy = out / config["phases"][-1]["name"] / "final"
+    answerer = make_answerer(out, tokenizer, bank, seed, config["answerer"])
+    model = Model.from_pretrained(stage3(out, policy, answerer, tokenizer, candidates, config["grpo"]))
+    export(model, tokenizer, out / "final", candidates, config["phases"][-1].get("dense_layer", DENSE_LAYER))
     return out / "final"
+
+
+def fresh(out: Path, config: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> Model:
+    """The model that the language stages begin with: fresh but for its eyes and the words of sight."""
+    model, _ = stage0(out, config["seed"], config["shape"], config["vision"])
+    start_words(model, tokenizer)
+    return model
 
 
 def main() -> None:
@@ -172,11 +205,12 @@ def main() -> None:
     parser.add_argument(
         "--smoke", action="store_true", help="use the file's `smoke` section: every stage, a few steps each"
     )
+    parser.add_argument("--alone", action="store_true", help="train the ablation too: stage 2 without stage 1")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     smoke = config.pop("smoke")
-    run(smoke if arguments.smoke else config, arguments.out)
+    run(smoke if arguments.smoke else config, arguments.out, alone=arguments.alone)
 
 
 if __name__ == "__main__":

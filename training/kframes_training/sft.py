@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import ProcessorMixin, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
-from kframes_training.dense import dense_loss
+from kframes_training.dense import DENSE_LAYER, dense_loss
 from kframes_training.nano_data import Batches
 
 
@@ -51,7 +51,7 @@ class DenseSFTTrainer(ResumesVisionModels, SFTTrainer):  # type: ignore[misc]
         others: as SFTTrainer.
     """
 
-    def __init__(self, *args: Any, dense_layer: int = 4, dense_weight: float = 1.0, dense_balance: float = 0.5,
+    def __init__(self, *args: Any, dense_layer: int = DENSE_LAYER, dense_weight: float = 1.0, dense_balance: float = 0.0,
                  write: bool = True, **kwargs: Any) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)
         self.dense = {"layer": dense_layer, "weight": dense_weight, "balance": dense_balance, "write": write}
@@ -108,9 +108,9 @@ def train_on_batches(
     lr: float = 1e-3,
     warmup: int = 100,
     decay: float = 0.3,
-    dense_layer: int = 4,
+    dense_layer: int = DENSE_LAYER,
     dense_weight: float = 1.0,
-    dense_balance: float = 0.5,
+    dense_balance: float = 0.0,
     write: bool = True,
     save_every: int = 500,
     log_every: int = 25,
