@@ -1,13 +1,14 @@
-"""The loss of the language stages: what is written, and (for small models) how relevant every frame is, read below the top.
+"""The loss of the language stages: what is written, and (for small models) what every frame is, read below the top.
 
-Deep supervision: the relevance of a frame (a word of RELEVANCE) is predicted at its image token from a middle layer
-through the final norm and the LM head; the layers above are free to write. It is training only: the model stays a plain
-one. nano.md's probes say why: with the labels on the last layer no layer was left to read them.
+Deep supervision: at every image token, layers below the top say something of the frame, through the final norm and the LM
+head: its time (so that it can be copied), its relevance to the query (a word of RELEVANCE), and of which clip it is part.
+The layers above are free to write. It is training only: the model stays a plain one. nano.md's probes say why: with the
+labels on the last layer no layer was left to read them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -15,22 +16,29 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 IGNORE = -100
-DENSE_LAYER = 4  # of 6: relevance is read after it
+# After how many of 6 layers each label is read: "times" (the frame's own), "relevance", and "spans" (in a clip: the time it
+# starts at; at the first frame behind a clip: the frame's own time; elsewhere "none").
+DEPTHS = {"times": 2, "relevance": 3, "spans": 5}
+WEIGHTS = {"times": 0.3, "relevance": 1.0, "spans": 1.0}
 
 
 @contextmanager
-def output_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Keep what a layer puts out while the block runs."""
-    kept: list[Tensor] = []
+def outputs_of(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """Keep what some layers put out while the block runs."""
+    kept: dict[str, Tensor] = {}
 
-    def keep(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
-        kept.append(output if isinstance(output, Tensor) else output[0])
+    def keeper(name: str) -> Callable[..., None]:
+        def keep(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+            kept[name] = output if isinstance(output, Tensor) else output[0]
 
-    handle = layer.register_forward_hook(keep)
+        return keep
+
+    handles = [layer.register_forward_hook(keeper(name)) for name, layer in layers.items()]
     try:
         yield kept
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager
@@ -55,56 +63,44 @@ def dense_loss(
     model: Qwen2_5_VLForConditionalGeneration,
     batch: Mapping[str, Tensor],
     *,
-    layer: int,
-    weight: float = 1.0,
-    balance: float = 0.5,
+    depths: Mapping[str, int] = DEPTHS,
     write: bool = True,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Mean loss over answer tokens, plus ``weight`` times that of the frames' relevance.
+    """Mean loss over answer tokens, plus that of the labels at the frames (means, weighted by WEIGHTS).
+
+    Classes are not balanced: with every class weighing the same, the rare "P2" drowned all else (LOG.md).
 
     Args:
         model: a Qwen2.5-VL whose frames are one token each, so that positions simply count up.
-        batch: ``input_ids``, ``labels``, ``relevance`` (rows, length) and ``frames`` (images, width).
-        layer: relevance is read after this many layers.
-        weight: of the relevance part; 0 leaves it out.
-        balance: 0: every frame weighs the same; 1: every class does (most frames are irrelevant, and with plain means a
-            model of ours said "none" to everything for 800 steps); between: a mixture of both means.
-        write: whether the answer is trained; without it the layers above ``layer`` do not run.
+        batch: ``input_ids``, ``labels`` and the names of ``depths``, all (rows, length), and ``frames`` (images, width).
+        depths: after how many layers each label is read; {} for answers alone.
+        write: whether the answer is trained; without it the layers above the relevance do not run.
 
     Returns:
         The loss, and its parts and accuracies for the log.
     """
     language = model.model.language_model
     embeds = embed(model, batch["input_ids"], batch["frames"])
-    if not write:
-        with only_layers(language, layer):
-            seen = language(inputs_embeds=embeds, use_cache=False).last_hidden_state
-        return _relevance_loss(model, seen, batch["relevance"], balance)
-    with output_of(language.layers[layer - 1]) as middle:
+    count = len(language.layers) if write else depths["relevance"]
+    read = {name: language.layers[depth - 1] for name, depth in depths.items() if depth <= count}
+    with outputs_of(read) as seen, only_layers(language, count):
         last = language(inputs_embeds=embeds, use_cache=False).last_hidden_state
-    labels = batch["labels"][:, 1:]
-    there = labels != IGNORE
-    logits = model.lm_head(last[:, :-1][there])
-    loss = nn.functional.cross_entropy(logits, labels[there])
-    right = (logits.detach().argmax(-1) == labels[there]).float().mean()
-    parts = {"answer": loss.detach(), "answer_right": right}
-    if weight:
-        dense, seen_parts = _relevance_loss(model, language.norm(middle[0]), batch["relevance"], balance)
-        loss, parts = loss + weight * dense, parts | seen_parts
+    parts: dict[str, Tensor] = {}
+    loss = embeds.new_zeros(())
+    if write:
+        loss, parts["answer_right"] = _token_loss(model, last[:, :-1], batch["labels"][:, 1:])
+        parts["answer"] = loss.detach()
+    for name, hidden in seen.items():
+        if (batch[name] != IGNORE).any():
+            part, parts[f"{name}_right"] = _token_loss(model, language.norm(hidden), batch[name])
+            parts[name] = part.detach()
+            loss = loss + WEIGHTS[name] * part
     return loss, parts
 
 
-def _relevance_loss(
-    model: Qwen2_5_VLForConditionalGeneration, seen: Tensor, labels: Tensor, balance: float
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss over the labelled places, and the accuracy of every class that occurs."""
+def _token_loss(model: Qwen2_5_VLForConditionalGeneration, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy and accuracy where there are labels; logits are made only there."""
     there = labels != IGNORE
-    labels = labels[there]
-    logits = model.lm_head(seen[there])
-    losses = nn.functional.cross_entropy(logits, labels, reduction="none")
-    hits = (logits.detach().argmax(-1) == labels).float()
-    classes = {int(label): labels == label for label in labels.unique()}
-    by_class = torch.stack([losses[mask].mean() for mask in classes.values()]).mean()
-    loss = (1 - balance) * losses.mean() + balance * by_class
-    parts = {f"relevance_{label}": hits[mask].mean() for label, mask in classes.items()}
-    return loss, {"relevance": loss.detach(), "relevance_right": hits.mean(), **parts}
+    logits = model.lm_head(hidden[there])
+    loss = nn.functional.cross_entropy(logits, labels[there])
+    return loss, (logits.detach().argmax(-1) == labels[there]).float().mean()

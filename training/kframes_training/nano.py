@@ -27,7 +27,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGenera
 from kframes_plugin.checkpoint import CheckpointSettings
 from kframes_plugin.vocabulary import words as words_of
 from kframes_training.answerer import QuestionBatches, answerer_of
-from kframes_training.dense import DENSE_LAYER
+from kframes_training.dense import DEPTHS
 from kframes_training.grpo import reward_functions, train_grpo
 from kframes_training.image_data import grpo_rows
 from kframes_training.nano_data import FORMAT, Bank, Batches, build_bank
@@ -182,11 +182,11 @@ def run(config: dict[str, Any], out: Path, *, alone: bool = False) -> Path:
         plan = dict(phase)
         folder = out / plan.pop("name")
         model = train_phase(folder, model, tokenizer, bank, seed + number, plan)
-        export(model, tokenizer, folder / "export", candidates, plan.get("dense_layer", DENSE_LAYER))
+        export(model, tokenizer, folder / "export", candidates, plan.get("depths", DEPTHS)["relevance"])
     policy = out / config["phases"][-1]["name"] / "final"
     answerer = make_answerer(out, tokenizer, bank, seed, config["answerer"])
     model = Model.from_pretrained(stage3(out, policy, answerer, tokenizer, candidates, config["grpo"]))
-    export(model, tokenizer, out / "final", candidates, config["phases"][-1].get("dense_layer", DENSE_LAYER))
+    export(model, tokenizer, out / "final", candidates, config["phases"][-1].get("depths", DEPTHS)["relevance"])
     return out / "final"
 
 

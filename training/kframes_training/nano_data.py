@@ -7,6 +7,7 @@ training resumes exactly.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -255,12 +256,12 @@ def collate(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> dict[str
     """Rows as tensors, padded on the right (attention is causal, so the padding needs no mask).
 
     Returns:
-        int64 (rows, length): ``input_ids``; ``labels`` (answers); ``relevance`` (a word of RELEVANCE at every image token).
-        And ``frames``, float32 (rows x T, width).
+        int64 (rows, length): ``input_ids``; ``labels`` (answers); and at every image token the labels of dense.py:
+        ``times``, ``relevance``, ``spans``. And ``frames``, float32 (rows x T, width).
     """
     lines = [encode(row, tokenizer) for row in rows]
     length = max(len(line["input_ids"]) for line in lines)
-    fills = {"input_ids": tokenizer.pad_token_id, "labels": IGNORE, "relevance": IGNORE}
+    fills = {name: tokenizer.pad_token_id if name == "input_ids" else IGNORE for name in lines[0]}
     batch = {
         name: torch.tensor([[*line[name], *[fill] * (length - len(line[name]))] for line in lines])
         for name, fill in fills.items()
@@ -272,17 +273,38 @@ def encode(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]
     """A row as lists of equal length (see collate); the same ids as the chat template gives."""
     piece = _pieces(tokenizer)
     ids = [*piece("<|im_start|>user\n"), *piece(row.query), *piece("\n")]
-    relevance = [IGNORE] * len(ids)
+    before, count = len(ids), len(row.relevance)
     image = piece("<|image_pad|>")[0]
-    for index, level in enumerate(row.relevance):
-        ids += [*piece(str(index)), image]
-        relevance += [IGNORE, piece(RELEVANCE[level])[0]]
-    ids += [*piece(str(len(row.relevance))), *piece("<|im_end|>\n<|im_start|>assistant\n")]
+    marks = [piece(str(index))[0] for index in range(count + 1)]
+    ids += [token for mark in marks[:-1] for token in (mark, image)]
+    ids += [marks[-1], *piece("<|im_end|>\n<|im_start|>assistant\n")]
     answer = [*piece(row.answer), *piece("<|im_end|>")]
     labels = [IGNORE] * len(ids) + answer
     ids += answer
-    lines = {"input_ids": ids, "labels": labels, "relevance": relevance}
-    return {name: [*line, *[IGNORE] * (len(ids) - len(line))] for name, line in lines.items()}
+    words = [piece(word)[0] for word in RELEVANCE]
+    spans = [IGNORE if start is None else words[0] if start < 0 else marks[start] for start in clip_starts(row)]
+    at_frames = {"times": marks[:-1], "relevance": [words[level] for level in row.relevance], "spans": spans}
+    lines = {"input_ids": ids, "labels": labels}
+    for name, tokens in at_frames.items():
+        line = [IGNORE] * before + [label for token in tokens for label in (IGNORE, token)]
+        lines[name] = [*line, *[IGNORE] * (len(ids) - len(line))]
+    return lines
+
+
+def clip_starts(row: Row) -> list[int | None]:
+    """What every frame knows of the clips of the row's answer: the start of its clip; at the first frame behind a clip
+    its own number; elsewhere -1. None for all where the answer names no clips."""
+    count = len(row.relevance)
+    if not row.answer.startswith("["):
+        return [None] * count
+    starts: list[int | None] = [-1] * count
+    clips = sorted((clip["start"], clip["end"]) for clip in json.loads(row.answer))
+    for _, end in clips:
+        if end < count:
+            starts[end] = end
+    for start, end in clips:
+        starts[start:end] = [start] * (end - start)
+    return starts
 
 
 def prompt_ids(row: Row, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -168,16 +168,16 @@ def build_nano(tokenizer: PreTrainedTokenizerFast, seed: int = 0, **shape: int) 
 
 
 def _like_attends_to_like(attention: nn.Module) -> None:
-    """Start with keys = queries, told by the slowly turning pairs of the rotary embedding.
+    """Start with keys = queries; half of the heads compare by the slowly turning pairs of the rotary embedding only.
 
-    The fast pairs turn many times between a frame and the query, so there a match looks like chance. Single words were
-    matched after 200 steps so, after 300 with all pairs alike (theta 1e6 against 1e4 is part of it).
+    The fast pairs turn many times between a frame and the query, so there a match looks like chance. The other heads keep
+    all pairs: they find what stands next to a token.
     """
-    heads, size = attention.num_heads, attention.head_dim
+    heads, size = attention.config.num_attention_heads, attention.head_dim
     gain = torch.full((size // 2,), 0.1)
     gain[FAST_PAIRS:] = (size / 2 / (size / 2 - FAST_PAIRS)) ** 0.5
     weight = attention.q_proj.weight.data.view(heads, size, -1)
-    weight.mul_(torch.cat([gain, gain]).view(1, -1, 1))
+    weight[: (heads + 1) // 2].mul_(torch.cat([gain, gain]).view(1, -1, 1))
     attention.k_proj.weight.data.copy_(attention.q_proj.weight.data)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import ProcessorMixin, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
-from kframes_training.dense import DENSE_LAYER, dense_loss
+from kframes_training.dense import DEPTHS, dense_loss
 from kframes_training.nano_data import Batches
 
 
@@ -44,17 +44,14 @@ class DenseSFTTrainer(ResumesVisionModels, SFTTrainer):  # type: ignore[misc]
     """SFTTrainer that also trains dense labels where a batch has them (``frames`` beside ``relevance``).
 
     Args:
-        dense_layer: the labels are read after this many layers of the language model.
-        dense_weight: of their loss; 0 switches them off.
-        dense_balance: as ``balance`` of dense_loss.
+        depths: where they are read, as in dense_loss.
         write: whether answers are trained beside them.
         others: as SFTTrainer.
     """
 
-    def __init__(self, *args: Any, dense_layer: int = DENSE_LAYER, dense_weight: float = 1.0, dense_balance: float = 0.0,
-                 write: bool = True, **kwargs: Any) -> None:  # fmt: skip
+    def __init__(self, *args: Any, depths: Mapping[str, int] = DEPTHS, write: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.dense = {"layer": dense_layer, "weight": dense_weight, "balance": dense_balance, "write": write}
+        self.dense = {"depths": depths, "write": write}
         self.parts: dict[str, list[Tensor]] = {}
 
     def compute_loss(
@@ -108,9 +105,7 @@ def train_on_batches(
     lr: float = 1e-3,
     warmup: int = 100,
     decay: float = 0.3,
-    dense_layer: int = DENSE_LAYER,
-    dense_weight: float = 1.0,
-    dense_balance: float = 0.0,
+    depths: Mapping[str, int] = DEPTHS,
     write: bool = True,
     save_every: int = 500,
     log_every: int = 25,
@@ -125,7 +120,7 @@ def train_on_batches(
         folder: checkpoints and ``metrics.jsonl``; a run goes on from the last checkpoint it finds there.
         steps: optimizer steps.
         lr: AdamW's rate; warmed up over ``warmup`` steps, falling linearly over the last ``decay`` share.
-        dense_layer, dense_weight, dense_balance, write: as DenseSFTTrainer.
+        depths, write: as DenseSFTTrainer.
         save_every, log_every: steps.
         stop_after: leave at this step, as if killed (the schedule stays that of ``steps``).
         callbacks: more of them.
@@ -170,9 +165,7 @@ def train_on_batches(
             *([StopAfter(stop_after)] if stop_after else []),
             *(callbacks or []),
         ],
-        dense_layer=dense_layer,
-        dense_weight=dense_weight,
-        dense_balance=dense_balance,
+        depths=depths,
         write=write,
     )
     trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))

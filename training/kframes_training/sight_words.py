@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
-from kframes_training.dense import output_of
+from kframes_training.dense import outputs_of
 from kframes_training.nano_model import FRAME, frame_tokens, patches_of
 from kframes_training.synthetic.draw import draw_scene
 from kframes_training.synthetic.language import DOING
@@ -87,9 +87,9 @@ def fit_tokens(
     for _ in range(0, frames, 100):
         scenes = [sample_scene(rng, rng.choice(list(BACKGROUNDS))) for _ in range(100)]
         pictures = roughen_frames([draw_scene(scene, rng.uniform(0, 20), (FRAME, FRAME)) for scene in scenes], rng)
-        with output_of(model.model.visual.merger.mlp[1]) as kept:
+        with outputs_of({"hidden": model.model.visual.merger.mlp[1]}) as kept:
             frame_tokens(model, patches_of(pictures))
-        hidden.append(kept[0])
+        hidden.append(kept["hidden"])
         wanted.append(torch.stack([sum(w * towards[n] for w, n in parts_of(scene)) for scene in scenes]))
     x, y = torch.cat(hidden).double(), torch.cat(wanted).double()
     shift, centre = x.mean(0), y.mean(0)
