@@ -1,7 +1,8 @@
 """The answerer of stage 3 for SynthScenes: a tiny MLLM that reads k frames and a multiple-choice question, then is frozen.
 
 It is built like nano (same tower, same tokenizer) and trained on train videos with frames that hold the evidence or
-miss it, so that what it answers depends on the frames it is given.
+miss it, so that what it answers depends on the frames it is given. It writes the answer ("red"); an option's probability
+is how likely that text is. (Asked for the letter of an option it stayed at chance for 1,500 steps.)
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from random import Random
 import numpy as np
 import torch
 from PIL.Image import Resampling
-from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
+from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from kframes_plugin.types import Frame
 from kframes_training.dense import embed
@@ -23,24 +24,17 @@ from kframes_training.synthetic.draw import draw
 from kframes_training.synthetic.language import Question, questions
 from kframes_training.synthetic.world import Scene, Thing, Video
 
-LETTERS = "ABCD"
 BICUBIC = Resampling.BICUBIC
 SPREAD = 48  # candidates of a composed video, from which the k frames are taken
-
-
-def prompt_of(question: Question) -> str:
-    """ "what colour is the star? A red B blue C pink D white" """
-    options = " ".join(f"{letter} {option}" for letter, option in zip(LETTERS, question.options, strict=True))
-    return f"{question.text} {options}"
 
 
 def question_row(
     question: Question, scenes: Sequence[Scene], where: Sequence[int], tokens: torch.Tensor, chosen: Sequence[int]
 ) -> Row:
-    """A training row: the chosen candidates as frames, the letter as answer, evidence frames as dense labels."""
+    """A training row: the chosen candidates as frames, the right option as answer, evidence frames as dense labels."""
     return Row(
-        prompt_of(question),
-        LETTERS[question.answer],
+        question.text,
+        question.options[question.answer],
         tuple(3 if where[index] in question.evidence else 0 for index in chosen),
         tuple(scenes[where[index]] for index in chosen),
         tokens[list(chosen)],
@@ -71,21 +65,65 @@ class QuestionBatches(Batches):
 
 @torch.no_grad()
 def option_probabilities(
-    model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], batch: int = 64
+    model: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Row],
+    options: Sequence[Sequence[str]],
+    batch: int = 64,
 ) -> list[list[float]]:
-    """p(letter) of every option for each row, normalised over the four letters; ``batch`` rows are read together."""
-    letters = [tokenizer(letter, add_special_tokens=False)["input_ids"][0] for letter in LETTERS]
+    """p(option) for each row, normalised over its options: how likely the model is to write that option as the answer.
+
+    Args:
+        model, tokenizer: of the answerer.
+        rows: questions with their frames; answers and labels are not read.
+        options: for each row its options, as many for all.
+        batch: rows that are read together; a prompt is read once for all its options.
+    """
     found: list[list[float]] = []
     for start in range(0, len(rows), batch):
-        some = rows[start : start + batch]
-        prompts = [prompt_ids(row, tokenizer) for row in some]
-        longest = max(map(len, prompts))
-        ids = torch.tensor([prompt + [tokenizer.pad_token_id] * (longest - len(prompt)) for prompt in prompts])
-        frames = torch.cat([row.tokens for row in some])
-        hidden = model.model.language_model(inputs_embeds=embed(model, ids, frames), use_cache=False).last_hidden_state
-        last = hidden[range(len(some)), [len(prompt) - 1 for prompt in prompts]]  # causal: padding behind is not seen
-        found += model.lm_head(last)[:, letters].softmax(-1).tolist()
+        found += _probabilities(model, tokenizer, rows[start : start + batch], options[start : start + batch])
     return found
+
+
+def _probabilities(
+    model: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Row],
+    options: Sequence[Sequence[str]],
+) -> list[list[float]]:
+    pad, language, many = tokenizer.pad_token_id, model.model.language_model, len(options[0])
+    prompts = [prompt_ids(row, tokenizer) for row in rows]
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    cache = DynamicCache(config=language.config)
+    frames = torch.cat([row.tokens for row in rows])
+    seen = language(
+        inputs_embeds=embed(model, ids, frames),
+        attention_mask=mask,
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state[:, -1:]
+    texts = [tokenizer(text, add_special_tokens=False)["input_ids"] for some in options for text in some]
+    width = max(map(len, texts))
+    wanted = torch.tensor([text + [pad] * (width - len(text)) for text in texts])
+    hidden = seen.repeat_interleave(many, 0)
+    if width > 1:
+        cache.batch_repeat_interleave(many)
+        told = torch.ones(len(wanted), width - 1, dtype=mask.dtype)
+        rest = language(
+            inputs_embeds=model.get_input_embeddings()(wanted[:, :-1]),
+            attention_mask=torch.cat([mask.repeat_interleave(many, 0), told], 1),
+            position_ids=mask.sum(1).repeat_interleave(many)[:, None] + torch.arange(width - 1),
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        hidden = torch.cat([hidden, rest], 1)
+    logs = model.lm_head(hidden).log_softmax(-1).gather(2, wanted[..., None])[..., 0]
+    there = torch.tensor([[1.0] * len(text) + [0.0] * (width - len(text)) for text in texts])
+    result: list[list[float]] = (logs * there).sum(1).view(-1, many).softmax(-1).tolist()
+    return result
 
 
 def answerer_of(
@@ -102,7 +140,7 @@ def answerer_of(
             tokens = frame_tokens(model, patches_of(pictures))
         where = [video.scene_at(time) for time in timestamps]
         row = question_row(question, video.scenes, where, tokens, range(len(where)))
-        return option_probabilities(model, tokenizer, [row])[0]
+        return option_probabilities(model, tokenizer, [row], [question.options])[0]
 
     return answer
 
@@ -120,5 +158,5 @@ def answer_from_frames(
     blank = Scene(
         0.0, 1.0, "black", "plain", (Thing("circle", "red", "big", "still", 0.5, 0.5),)
     )  # labels are not read
-    row = Row(prompt_of(question), "", (0,) * len(frames), (blank,) * len(frames), tokens, "qa")
-    return option_probabilities(model, tokenizer, [row])[0]
+    row = Row(question.text, "", (0,) * len(frames), (blank,) * len(frames), tokens, "qa")
+    return option_probabilities(model, tokenizer, [row], [question.options])[0]

@@ -140,7 +140,7 @@ def stage3(
 def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path, candidates: int, layer: int) -> None:
     """The checkpoint as it ships: bfloat16 (half the size), processor, kframes.json.
 
-    Frames are asked for at twice nano's size (their long side): a wide picture is then only ever shrunk to the square.
+    Frames are asked for at nano's own size, so that they are scaled once, by the decoder.
     """
     if (folder / "kframes.json").exists():
         return
@@ -150,7 +150,7 @@ def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path, candi
     build_processor(tokenizer).save_pretrained(folder)
     CheckpointSettings(
         candidates=candidates,
-        frame_size=2 * FRAME,
+        frame_size=(FRAME, FRAME),
         max_new_tokens=160,
         format=FORMAT,
         vocabulary=vocabulary(),

@@ -14,7 +14,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from kframes_plugin.allocation import allocate
 from kframes_plugin.types import Clip, Frame, Span
 from kframes_plugin.video import OpenVideo
-from kframes_training.answerer import BICUBIC, option_probabilities, prompt_of
+from kframes_training.answerer import BICUBIC, option_probabilities
 from kframes_training.evaluation.contenders import Contender
 from kframes_training.evaluation.reader import UNSEEN
 from kframes_training.nano import load_tokenizer
@@ -74,8 +74,12 @@ class TinyAnswerer:
         for k in sorted({len(chosen) for _, chosen in distinct}):  # equal lengths: nothing to pad
             same = [one for one in distinct if len(one[1]) == k]
             rows = [
-                Row(prompt_of(questions[index]), "", (0,) * k, (UNSEEN,) * k, tokens[[place[t] for t in chosen]], "qa")
+                Row(questions[index].text, "", (0,) * k, (UNSEEN,) * k, tokens[[place[t] for t in chosen]], "qa")
                 for index, chosen in same
             ]
-            found |= zip(same, option_probabilities(self.model, self.tokenizer, rows), strict=True)
+            found |= zip(
+                same,
+                option_probabilities(self.model, self.tokenizer, rows, [questions[index].options for index, _ in same]),
+                strict=True,
+            )
         return found
