@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,6 +24,7 @@ from kframes_training.nano_data import (
     Row,
     build_bank,
     candidate_times,
+    clip_starts,
     collate,
     compose,
     encode,
@@ -48,6 +50,7 @@ from kframes_plugin.prompt import RELEVANCE, build_messages, parse_clips
 from kframes_plugin.types import Frame
 
 TASKS = {**STAGE1, **STAGE2}
+DEPTHS = {"times": 1, "relevance": 1, "spans": 2}
 
 
 def texts() -> list[str]:
@@ -146,6 +149,27 @@ def test_dense_labels_stand_at_the_frames(rows: list[Row], tokenizer: Any) -> No
         assert [tokenizer.decode([label]) for _, label in labelled] == [RELEVANCE[level] for level in row.relevance]
 
 
+def test_frames_know_the_clip_they_are_in() -> None:
+    answer = '[{"start":3,"end":5,"priority":"P1","reason":""},{"start":0,"end":1,"priority":"P1","reason":""}]'
+    row = Row("", answer, (3, 0, 0, 3, 3, 0), (), torch.empty(0), "count")
+    assert clip_starts(row) == [0, 1, -1, 3, 3, 5]
+    touching = '[{"start":0,"end":2,"priority":"P1","reason":""},{"start":2,"end":6,"priority":"P2","reason":""}]'
+    assert clip_starts(replace(row, answer=touching)) == [0, 0, 2, 2, 2, 2]
+    assert clip_starts(replace(row, answer="[]")) == [-1] * 6
+    assert clip_starts(replace(row, answer="a red ring")) == [None] * 6
+
+
+def test_without_writing_only_the_first_layers_run(model: Any, tokenizer: Any, bank: Bank) -> None:
+    batch = Batches(bank, tokenizer, [16], {"word": 1}, videos=1, queries=2, write=False)[0]
+    model.zero_grad()
+    loss, parts = dense_loss(model, batch, depths=DEPTHS, write=False)
+    loss.backward()
+    assert set(parts) == {"times", "times_right", "relevance", "relevance_right"}
+    touched = [layer.mlp.up_proj.weight.grad is not None for layer in model.model.language_model.layers]
+    assert touched == [True, False, False]
+    model.zero_grad()
+
+
 def test_answers_say_which_frames_are_relevant(bank: Bank, tokenizer: Any) -> None:
     stream = Batches(bank, tokenizer, [16, 32], STAGE2, videos=3, queries=4)
     seen = set()
@@ -188,7 +212,7 @@ def test_the_loss_is_that_of_the_plain_model(model: Any, tokenizer: Any) -> None
             "the red star", "[]", (0,) * 8, (video.scenes[0],) * 8, frame_tokens(model, patches_of(pictures)), "needle"
         )
         batch = collate([row], tokenizer)
-        _, parts = dense_loss(model, batch, layer=2)
+        _, parts = dense_loss(model, batch, depths=DEPTHS)
         processor = build_processor(tokenizer)
         images = processor.image_processor([Image.fromarray(p) for p in pictures], return_tensors="pt")
         ids = batch["input_ids"]
@@ -203,9 +227,9 @@ def test_the_loss_is_that_of_the_plain_model(model: Any, tokenizer: Any) -> None
 
 def test_padding_changes_nothing(model: Any, tokenizer: Any, rows: list[Row]) -> None:
     with torch.no_grad():
-        together = dense_loss(model, collate(rows[:3], tokenizer), layer=2)[1]["answer"].item()
+        together = dense_loss(model, collate(rows[:3], tokenizer), depths={})[1]["answer"].item()
         weights = [sum(label != IGNORE for label in encode(row, tokenizer)["labels"]) for row in rows[:3]]
-        alone = [dense_loss(model, collate([row], tokenizer), layer=2)[1]["answer"].item() for row in rows[:3]]
+        alone = [dense_loss(model, collate([row], tokenizer), depths={})[1]["answer"].item() for row in rows[:3]]
     assert together == pytest.approx(sum(w * a for w, a in zip(weights, alone, strict=True)) / sum(weights), abs=1e-4)
 
 
@@ -228,7 +252,7 @@ def test_words_and_frames_share_their_directions(tokenizer: Any) -> None:
     assert fit_tokens(nano, frames=400) > 0.3  # even a blind tower's features tell something of the frames of the fit
     start_words(nano, tokenizer)
     towards, table = directions(128), nano.get_input_embeddings().weight
-    for word in ("red", " red", " circle", " teal"):
+    for word in (" red", " circle", " teal"):
         ids = tokenizer(word)["input_ids"]
         assert len(ids) == 1
         assert torch.cosine_similarity(table[ids[0]], towards[(word.strip(),)], dim=0) > 0.999
@@ -263,7 +287,7 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(tmp_path: Path, bank: 
         return build_nano(tokenizer, width=64, layers=2, vision_width=32, vision_layers=1)
 
     def train(nano: Any, folder: Path, stop: int | None = None) -> Any:
-        train_on_batches(nano, processor, stream, folder, steps=6, warmup=1, dense_layer=1, save_every=3, log_every=1,
+        train_on_batches(nano, processor, stream, folder, steps=6, warmup=1, depths=DEPTHS, save_every=3, log_every=1,
                          stop_after=stop)  # fmt: skip
         return nano
 

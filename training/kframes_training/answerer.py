@@ -34,7 +34,7 @@ def question_row(
     """A training row: the chosen candidates as frames, the right option as answer, evidence frames as dense labels."""
     return Row(
         question.text,
-        question.options[question.answer],
+        f" {question.options[question.answer]}",  # the blank: the words of captions
         tuple(3 if where[index] in question.evidence else 0 for index in chosen),
         tuple(scenes[where[index]] for index in chosen),
         tokens[list(chosen)],
@@ -105,7 +105,7 @@ def _probabilities(
         past_key_values=cache,
         use_cache=True,
     ).last_hidden_state[:, -1:]
-    texts = [tokenizer(text, add_special_tokens=False)["input_ids"] for some in options for text in some]
+    texts = [tokenizer(f" {text}", add_special_tokens=False)["input_ids"] for some in options for text in some]
     width = max(map(len, texts))
     wanted = torch.tensor([text + [pad] * (width - len(text)) for text in texts])
     hidden = seen.repeat_interleave(many, 0)

@@ -1,7 +1,8 @@
 """The loss of the language stages: what is written, and (for small models) what every frame is, read below the top.
 
 Deep supervision: at every image token, layers below the top say something of the frame, through the final norm and the LM
-head: its time (so that it can be copied), its relevance to the query (a word of RELEVANCE), and of which clip it is part.
+head: its time (so that it can be copied), its relevance to the query (a word of RELEVANCE), what it shows, and of which clip it
+is part.
 The layers above are free to write. It is training only: the model stays a plain one. nano.md's probes say why: with the
 labels on the last layer no layer was left to read them.
 """
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 IGNORE = -100
-# After how many of 6 layers each label is read: "times" (the frame's own), "relevance", and "spans" (in a clip: the time it
-# starts at; at the first frame behind a clip: the frame's own time; elsewhere "none").
-DEPTHS = {"times": 2, "relevance": 3, "spans": 5}
-WEIGHTS = {"times": 0.3, "relevance": 1.0, "spans": 1.0}
+# After how many of 6 layers each label is read: "times" (the frame's own), "relevance", "sights" (the words that describe
+# the frame, equally likely), and "spans" (in a clip: the time it starts at; at the first frame behind a clip: the frame's
+# own time; elsewhere "none").
+DEPTHS = {"times": 2, "relevance": 3, "sights": 4, "spans": 5}
+WEIGHTS = {"times": 0.3, "relevance": 1.0, "sights": 0.3, "spans": 1.0}
 
 
 @contextmanager
@@ -72,7 +74,8 @@ def dense_loss(
 
     Args:
         model: a Qwen2.5-VL whose frames are one token each, so that positions simply count up.
-        batch: ``input_ids``, ``labels`` and the names of ``depths``, all (rows, length), and ``frames`` (images, width).
+        batch: ``input_ids``, ``labels`` and the names of ``depths``, all (rows, length), but "sights" (rows, length, words);
+            and ``frames`` (images, width).
         depths: after how many layers each label is read; {} for answers alone.
         write: whether the answer is trained; without it the layers above the relevance do not run.
 
@@ -99,8 +102,17 @@ def dense_loss(
 
 
 def _token_loss(model: Qwen2_5_VLForConditionalGeneration, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy and accuracy where there are labels; logits are made only there."""
-    there = labels != IGNORE
-    logits = model.lm_head(hidden[there])
-    loss = nn.functional.cross_entropy(logits, labels[there])
-    return loss, (logits.detach().argmax(-1) == labels[there]).float().mean()
+    """Mean cross-entropy and accuracy where there are labels; logits are made only there.
+
+    Args:
+        hidden: (rows, length, width).
+        labels: (rows, length), or (rows, length, words) for several that are equally likely.
+    """
+    labels = labels if labels.ndim == 3 else labels.unsqueeze(-1)
+    there = (labels != IGNORE).any(-1)
+    labels = labels[there]
+    logs = model.lm_head(hidden[there]).float().log_softmax(-1)
+    known = labels != IGNORE
+    losses = -logs.gather(1, labels.clamp(min=0)).masked_fill(~known, 0).sum(1) / known.sum(1)
+    right = (logs.detach().argmax(-1, keepdim=True) == labels).any(-1).float()
+    return losses.mean(), right.mean()

@@ -29,6 +29,7 @@ from kframes_training.vision import roughen_frames
 
 FORMAT = PromptFormat(time_format="index", query_position="before", instruction="short", reasons=True)
 IGNORE = -100
+SIGHTS = 5
 # Shares of the tasks. Stage 1: a caption -> its span, a span -> its caption, (span, query) -> score 1 to 5.
 STAGE1 = {"word": 2.0, "ground": 4.0, "describe": 2.0, "score": 2.0}
 STAGE2 = {"needle": 6.0, "attribute": 2.0, "action": 2.0, "order": 2.0, "count": 3.0, "holistic": 0.5, "absent": 3.0}
@@ -63,7 +64,7 @@ class Row:
         query: what stands before and after the frames.
         answer: what the model shall write.
         relevance: for every frame an index into RELEVANCE.
-        scenes: for every frame what it shows (dense labels name its main thing).
+        scenes: for every frame what it shows.
         tokens: float32 (T, width), the frames.
         kind: the task.
     """
@@ -189,7 +190,7 @@ def _stage1(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Te
 
 def _word(scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random, fmt: PromptFormat) -> Row:
     """A single word of the vocabulary, shown or not, and the frames that show it."""
-    name = rng.choice(("colour", "shape", "motion", "background", "label"))
+    name = rng.choice(("colour", "shape", "motion", "background", "label", "label"))  # most labels are rare
     wanted = present(scenes, rng, (name,)) if rng.random() < 0.7 else invented(rng, (name,))
     if getattr(wanted, name) in ("", "still"):
         wanted = invented(rng, (name,))
@@ -257,7 +258,7 @@ def collate(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> dict[str
 
     Returns:
         int64 (rows, length): ``input_ids``; ``labels`` (answers); and at every image token the labels of dense.py:
-        ``times``, ``relevance``, ``spans``. And ``frames``, float32 (rows x T, width).
+        ``times``, ``relevance``, ``spans``; ``sights`` (rows, length, SIGHTS). And ``frames``, float32 (rows x T, width).
     """
     lines = [encode(row, tokenizer) for row in rows]
     length = max(len(line["input_ids"]) for line in lines)
@@ -266,6 +267,13 @@ def collate(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> dict[str
         name: torch.tensor([[*line[name], *[fill] * (length - len(line[name]))] for line in lines])
         for name, fill in fills.items()
     }
+    batch["sights"] = torch.full((len(rows), length, SIGHTS), IGNORE)
+    piece = _pieces(tokenizer)
+    for number, row in enumerate(rows):
+        places = [place for place, label in enumerate(lines[number]["times"]) if label != IGNORE]
+        for place, scene in zip(places, row.scenes, strict=True):
+            words = [piece(f" {word}")[-1] for word in sights_of(scene)]
+            batch["sights"][number, place, : len(words)] = torch.tensor(words)
     return batch | {"frames": torch.cat([row.tokens for row in rows])}
 
 
@@ -289,6 +297,12 @@ def encode(row: Row, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]
         line = [IGNORE] * before + [label for token in tokens for label in (IGNORE, token)]
         lines[name] = [*line, *[IGNORE] * (len(ids) - len(line))]
     return lines
+
+
+def sights_of(scene: Scene) -> tuple[str, ...]:
+    """The words that say what a frame shows, SIGHTS at most."""
+    main = scene.things[0]
+    return (main.size, main.colour, main.shape, scene.background, *((scene.label,) if scene.label else ()))
 
 
 def clip_starts(row: Row) -> list[int | None]:
