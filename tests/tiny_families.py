@@ -30,12 +30,8 @@ def template(image: str, video: str) -> str:
     return TEMPLATE.replace("IMAGE", image).replace("VIDEO", video)
 
 
-QWEN_TEMPLATE = template(
-    "<|vision_start|><|image_pad|><|vision_end|>", "<|vision_start|><|video_pad|><|vision_end|>"
-)
-GLM_TEMPLATE = template(
-    "<|begin_of_image|><|image|><|end_of_image|>", "<|begin_of_video|><|video|><|end_of_video|>"
-)
+QWEN_TEMPLATE = template("<|vision_start|><|image_pad|><|vision_end|>", "<|vision_start|><|video_pad|><|vision_end|>")
+GLM_TEMPLATE = template("<|begin_of_image|><|image|><|end_of_image|>", "<|begin_of_video|><|video|><|end_of_video|>")
 GLM_TOKENS = [f"<|{mark}_of_{kind}|>" for kind in ("image", "video") for mark in ("begin", "end")]
 
 
@@ -239,8 +235,18 @@ def gemma4(path: Path) -> Path:
         }.items()
     }
     config = Gemma4Config(
-        text_config={**text, "vocab_size_per_layer_input": len(words), "layer_types": ["sliding_attention", "full_attention"]},
-        vision_config={**VISION, "num_key_value_heads": 2, "head_dim": 16, "patch_size": 16, "position_embedding_size": 512},
+        text_config={
+            **text,
+            "vocab_size_per_layer_input": len(words),
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+        vision_config={
+            **VISION,
+            "num_key_value_heads": 2,
+            "head_dim": 16,
+            "patch_size": 16,
+            "position_embedding_size": 512,
+        },
         audio_config=None,
         **ids,
     )
