@@ -84,7 +84,7 @@ def _rebuilt(plain: Any, kframes: KFrames, k: int, options: dict[str, Any]) -> A
 
 
 @cache
-def _selecting(family: type) -> type:
+def _selecting(family: Any) -> type:
     """The subclass of one family; it has the family's name, since processors write their class's name to files."""
     names = {"_family": family, "__module__": family.__module__, "__doc__": family.__doc__}
     return type(family.__name__, (Selecting, family), names)
