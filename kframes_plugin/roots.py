@@ -54,14 +54,10 @@ class Roots:
         if "://" in video:
             return self._url(video)
         for directory in self.directories:
-            try:
-                path = os.path.realpath(directory / video)
-                if not Path(path).is_relative_to(directory):
-                    continue
-                mode = os.stat(path).st_mode
-            except (OSError, ValueError):  # not there, no permission, a NUL in the name, too long a name
+            path = self._inside(directory, video)
+            if path is None:
                 continue
-            if not stat.S_ISREG(mode):
+            if not stat.S_ISREG(os.stat(path).st_mode):
                 raise VideoError(f"{video!r} is no regular file. {self._advice()}")
             return path
         raise VideoError(f"{video!r} is not a file that this tool may read. {self._advice()}")
@@ -71,6 +67,18 @@ class Roots:
         for directory in self.directories:
             message = message.replace(f"{directory}{os.sep}", "")
         return message
+
+    @staticmethod
+    def _inside(directory: Path, video: str) -> str | None:
+        """The resolved path of something that is there and inside the directory, else None."""
+        try:
+            path = os.path.realpath(directory / video)
+            if not Path(path).is_relative_to(directory):
+                return None
+            os.stat(path)
+        except (OSError, ValueError):  # not there, no permission, a NUL in the name, too long a name
+            return None
+        return path
 
     def _url(self, video: str) -> str:
         parts = urlsplit(video)
@@ -95,6 +103,7 @@ class Roots:
                     seen += 1
                     if found >= EXAMPLES or seen > LOOKED_AT:
                         return
-                    if name.lower().endswith(SUFFIXES):
+                    path = self._inside(directory, os.path.join(folder, name))
+                    if name.lower().endswith(SUFFIXES) and path is not None and os.path.isfile(path):
                         found += 1
                         yield str(Path(folder, name).relative_to(directory))

@@ -32,7 +32,8 @@ def wrap(
     """
     plain = unwrap(processor)
     options = {"query": query, "strategy": strategy, "style": style}
-    return _like(plain, _selecting(type(plain)), _selects=(kframes, k, options))
+    family: Any = type(plain)
+    return _like(plain, _selecting(family), _selects=(kframes, k, options))
 
 
 def unwrap(processor: Any) -> Any:
