@@ -55,7 +55,7 @@ def select_over(kframes: KFrames, videos: Sequence[Path_], query: str, k: int) -
         if len(found) == 1:
             return found
         ranked = sorted(found, key=_worth)
-        shares = _shares([(bool(s.clips), len(s.frames)) for s in ranked], k)
+        shares = share_out([(bool(s.clips), len(s.frames)) for s in ranked], k)
         given = [(selection, share) for selection, share in zip(ranked, shares, strict=True) if share]
         return [s if share == len(s.frames) else s.resample(share) for s, share in given]
 
@@ -91,8 +91,13 @@ def _worth(selection: Selection) -> tuple[int, float]:
     return int(best[1]), -max((clip.score or 0.0 for clip in selection.clips), default=0.0)
 
 
-def _shares(videos: Iterable[tuple[bool, int]], k: int) -> list[int]:
-    """How many frames each video gives: (has clips, frames it can give), the best first."""
+def share_out(videos: Iterable[tuple[bool, int]], k: int) -> list[int]:
+    """How many of k frames each video gives, evenly.
+
+    Args:
+        videos: (whether a clip was found, frames it can give), the best first; those without a clip fill what is left.
+        k: frames wanted in all.
+    """
     able = list(videos)
     shares = [0] * len(able)
     for wanted in (True, False):
