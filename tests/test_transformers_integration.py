@@ -117,6 +117,19 @@ def test_the_prompt_of_every_family_has_the_true_times(checkpoints, videos, kf, 
         assert written.shape[1] == inputs["input_ids"].shape[1] + 2
 
 
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_frame_and_odd_numbers_of_frames(checkpoints, videos, kf, family, k):
+    processor = AutoProcessor.from_pretrained(checkpoints[family])
+    model = AutoModelForImageTextToText.from_pretrained(checkpoints[family])
+    messages, processor_kwargs, (selection,) = prepare(chat(str(videos["constant"])), processor, kf, k)
+    assert len(selection.frames) == k
+    inputs = tokens(processor, messages, processor_kwargs=processor_kwargs)
+    model.generate(**inputs, max_new_tokens=1, do_sample=False)
+    if "video_grid_thw" in inputs:
+        assert int(inputs["video_grid_thw"][:, 0].sum()) == k
+
+
 def assert_no_two_frames_fused(inputs: dict[str, Any]) -> None:
     """Families with temporal patches of two: both halves of every patch come from one frame."""
     if "video_grid_thw" in inputs:

@@ -67,7 +67,11 @@ def native(selection: Selection) -> Written:
 
 
 def pairs(selection: Selection) -> Written:
-    """One video with every frame twice, so that each pair has one true time."""
+    """One video with every frame twice, so that each pair has one true time.
+
+    Tokens are as many as for the same frames as images. These families share one budget of pixels over a video, so with
+    many frames (Qwen3-VL: beyond some 24 million pixels in all) the frames get smaller.
+    """
     twice = [image for image in selection.images for _ in range(2)]
     return [_video(twice)], [selection.video_metadata(repeat=2)]
 
