@@ -21,11 +21,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kframes_transformers import STYLES, prepare, style_of
+from kframes_transformers.styles import takes_video
 from PIL import Image
 
 from kframes_plugin import Clip, Frame, KFrames
-from kframes_transformers import STYLES, prepare, style_of
-from kframes_transformers.styles import takes_video
 
 QUESTION = "When is the goal scored?"
 TEMPLATE = (

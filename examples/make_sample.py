@@ -1,64 +1,69 @@
-"""Draw examples/sample.mp4: 48 s in eight scenes, each a coloured shape that moves over a background of its own.
+"""Draw examples/sample.mp4, a SynthScenes test video of two minutes, and write the truth about it to sample.json.
 
-python examples/make_sample.py [OUT.mp4]
+python examples/make_sample.py [FOLDER]
+
+sample.json holds queries with their true spans in seconds: {"queries": [{"query": str, "clips": [[start, end], ...]}]};
+the best clips first, none where nothing matches. No model was trained on this video.
 """
 
 from __future__ import annotations
 
-import math
+import json
 import sys
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 
-import av
-from PIL import Image, ImageDraw
+from kframes_training.synthetic import SPLITS, Query, Scene, clips_of, sample_video, write_video
+from kframes_training.synthetic.wanted import TOP, Wanted
 
-SIZE, RATE, SECONDS = (320, 180), 10, 6
-# (name, background, shape, colour)
-SCENES = (
-    ("a red circle on a blue field", "#1f3a5f", "circle", "#e23b3b"),
-    ("a yellow star in the night", "#10101c", "star", "#f5d547"),
-    ("a green square on sand", "#d9c38c", "square", "#2f9e44"),
-    ("a white triangle on red", "#9b2226", "triangle", "#ffffff"),
-    ("an orange circle on teal", "#1b7f79", "circle", "#ff922b"),
-    ("a purple star on grey", "#adb5bd", "star", "#7048e8"),
-    ("a black square on yellow", "#ffd43b", "square", "#111111"),
-    ("a pink triangle on green", "#2b8a3e", "triangle", "#f783ac"),
-)
-CORNERS = {"square": 4, "triangle": 3, "star": 10}
+SEED = 2_000_051
+SIZE, RATE = (320, 240), 8
+LEAST, MOST = 1.0, TOP  # scores of a scene that does not matter, and of one that does
 
-
-def draw(scene: int, progress: float) -> Image.Image:
-    """The picture of a scene at ``progress`` 0..1: the shape crosses the field from left to right and turns."""
-    _, background, shape, colour = SCENES[scene]
-    image = Image.new("RGB", SIZE, background)
-    pen = ImageDraw.Draw(image)
-    x, y, radius = 50 + 220 * progress, 90 + 25 * math.sin(2 * math.pi * progress), 38
-    if shape == "circle":
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
-        return image
-    corners = []
-    for number in range(CORNERS[shape]):
-        angle = 2 * math.pi * (number / CORNERS[shape] + progress / 2)
-        reach = radius / 2 if shape == "star" and number % 2 else radius
-        corners.append((x + reach * math.sin(angle), y - reach * math.cos(angle)))
-    pen.polygon(corners, fill=colour)
-    return image
+# One of every kind and some more; what is wanted is scored as in training.
+WANTED = {
+    "find the pink circle": Wanted(colour="pink", shape="circle"),
+    "the scene with the text 9": Wanted(label="9"),
+    "show me a green cross": Wanted(colour="green", shape="cross"),
+    "what colour is the ring?": Wanted(shape="ring"),
+    "a spinning triangle": Wanted(shape="triangle", motion="spin"),
+    "every time a pink object is shown": Wanted(colour="pink"),
+    "all scenes with a triangle": Wanted(shape="triangle"),
+    "find the blue star": Wanted(colour="blue", shape="star"),  # nothing is blue
+}
+AFTER = {"what comes right after the white square?": Wanted(colour="white", shape="square")}
+WHOLE = ("what is the video about?",)
+UNKNOWN = ("where do we see the elephant?",)  # a word that training leaves out
 
 
-def write(path: Path) -> None:
-    """Write the video as H.264, one I-frame in five seconds."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"crf": "26", "preset": "slow"})
-        stream.width, stream.height = SIZE
-        stream.pix_fmt, stream.gop_size = "yuv420p", 5 * RATE
-        for number in range(len(SCENES) * SECONDS * RATE):
-            scene, at = divmod(number, SECONDS * RATE)
-            frame = av.VideoFrame.from_image(draw(scene, at / (SECONDS * RATE)))
-            frame.pts, frame.time_base = number, Fraction(1, RATE)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+def scored(scenes: Sequence[Scene]) -> dict[str, list[float]]:
+    """Every query with the relevance of each scene, 1 to 5."""
+    found = {text: [wanted.score(scene) for scene in scenes] for text, wanted in WANTED.items()}
+    for text, wanted in AFTER.items():
+        (place,) = wanted.matches(scenes)
+        found[text] = [MOST if index == place + 1 else LEAST for index in range(len(scenes))]
+    found |= {text: [MOST] * len(scenes) for text in WHOLE}
+    return found | {text: [LEAST] * len(scenes) for text in UNKNOWN}
+
+
+def truth(scenes: Sequence[Scene]) -> dict[str, list[dict[str, object]]]:
+    """What sample.json holds."""
+    rows: list[dict[str, object]] = []
+    for text, scores in scored(scenes).items():
+        clips = clips_of(scenes, Query(text, "", tuple(scores), ("",) * len(scenes)))
+        rows.append({"query": text, "clips": [[clip.start, clip.end] for clip in clips]})
+    return {"queries": rows}
+
+
+def main(folder: Path) -> None:
+    """Write both files."""
+    if SEED not in SPLITS["test"]:
+        raise ValueError(f"the sample must be a test video, which no model was trained on; got seed {SEED}")
+    video = sample_video(SEED)
+    write_video(video, folder / "sample.mp4", size=SIZE, fps=RATE)
+    lines = ",\n".join("  " + json.dumps(row) for row in truth(video.scenes)["queries"])
+    (folder / "sample.json").write_text(f'{{"queries": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("sample.mp4")))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent))

@@ -1,10 +1,11 @@
 """kframes in a minute: clips, frames, another budget, many queries, your own selector.
 
-python examples/quickstart.py [VIDEO] [QUERY]
+python examples/quickstart.py [VIDEO QUERY [MODEL]]
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from kframes_plugin import Clip, Frame, KFrames
 
 SAMPLE = Path(__file__).with_name("sample.mp4")
+QUERIES = json.loads(SAMPLE.with_suffix(".json").read_text(encoding="utf-8"))["queries"]
 
 
 def brightest(frames: Sequence[Frame], query: str) -> list[Clip]:
@@ -20,20 +22,22 @@ def brightest(frames: Sequence[Frame], query: str) -> list[Clip]:
     return [Clip(frame.timestamp, frame.end, reason="the brightest moment")]
 
 
-def main(video: str, query: str) -> None:
-    kframes = KFrames.from_pretrained("scenes", candidates=64)
-    selection = kframes.select(video, query, k=8)
-    for clip in selection.clips:
-        print(f"{clip.priority}  {clip.start:6.1f} - {clip.end:6.1f} s  {clip.reason}")
-    print("8 frames at", [round(time, 1) for time in selection.timestamps])
-    print("3 frames at", [round(time, 1) for time in selection.resample(k=3).timestamps], "(no model call)")
-
+def main(video: str, query: str, model: str = "nano") -> None:
+    kframes = KFrames.from_pretrained(model)
     with kframes.open(video) as opened:  # many queries, one look at the video
-        for words in (query, "something else"):
-            print(f"{words!r}: {len(opened.select(words, k=16).frames)} frames of {opened.duration:.1f} s")
+        selection = opened.select(query, k=8)
+        print(f"{query!r} in {opened.duration:.1f} s")
+        for clip in selection.clips:
+            print(f"  {clip.priority}  {clip.start:6.1f} - {clip.end:6.1f} s  {clip.reason}")
+        for row in QUERIES if Path(video) == SAMPLE else ():
+            if row["query"] == query:
+                print("  true", ", ".join(f"{start:.1f} - {end:.1f} s" for start, end in row["clips"]))
+        print("  8 frames at", [round(time, 1) for time in selection.timestamps])
+        print("  3 frames at", [round(time, 1) for time in selection.resample(k=3).timestamps], "(no model call)")
+        print(f"  another query: {len(opened.select('a spinning triangle', k=16).frames)} frames")
 
     print("brightest:", KFrames(brightest, candidates=64).select(video, query, k=1).timestamps)
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:] if len(sys.argv) == 3 else (str(SAMPLE), "a green square")))
+    main(*(sys.argv[1:] if len(sys.argv) > 2 else (str(SAMPLE), QUERIES[0]["query"])))

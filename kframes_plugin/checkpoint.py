@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import PromptFormat
+from kframes_plugin.types import READOUTS, Readout
+from kframes_plugin.vocabulary import words
 
 FILE_NAME = "kframes.json"
 
@@ -20,25 +22,41 @@ class CheckpointSettings:
 
     Attributes:
         candidates: T, the candidate frames of a video, >= 1. The paper's 256.
-        frame_size: their long side, pixels, >= 1. 224 makes 40 tokens of a 16:9 frame in Qwen2.5-VL, so that 256
-            frames with their times take some 13,000 tokens.
+        frame_size: their long side, pixels, >= 1; or (width, height), whatever the shape of the video. 224 makes 40
+            tokens of a 16:9 frame in Qwen2.5-VL, so that 256 frames with their times take some 13,000 tokens.
         max_new_tokens: the longest answer, tokens, >= 1. A clip with its reason takes about 50.
+        vocabulary: the only words it was trained on, lower case, as :func:`~kframes_plugin.vocabulary.words` gives
+            them; a query with another word gets no clips. None: any word will do.
+        readout: how its clips are read: "text" that it writes, or one score of all "frames"; see
+            :class:`~kframes_plugin.selectors.mllm.MLLMSelector`.
+        readout_layer: the scores of frames are read after this many layers of its language model, >= 1, through the
+            final norm and the LM head. None: after all of them, and it was not trained for that readout.
         format: how prompts and answers are written.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a value is out of its range.
     """
 
     candidates: int = 256
-    frame_size: int = 224
+    frame_size: int | tuple[int, int] = 224
     max_new_tokens: int = 512
     format: PromptFormat = field(default_factory=PromptFormat)
+    vocabulary: tuple[str, ...] | None = None
+    readout: Readout = "text"
+    readout_layer: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "frame_size", "max_new_tokens"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number >= 1; got {value!r}")
+        for name in ("candidates", "max_new_tokens"):
+            if not _counts(getattr(self, name)):
+                raise ValueError(f"{name} must be a whole number >= 1; got {getattr(self, name)!r}")
+        size = self.frame_size if isinstance(self.frame_size, tuple) else (self.frame_size, self.frame_size)
+        if len(size) != 2 or not all(map(_counts, size)):
+            raise ValueError(f"frame_size must be a whole number >= 1 or two of them; got {self.frame_size!r}")
+        if self.readout_layer is not None and not _counts(self.readout_layer):
+            raise ValueError(f"readout_layer must be a whole number >= 1 or None; got {self.readout_layer!r}")
+        check_readout(self.readout)
+        if self.vocabulary is not None:
+            _check_vocabulary(self.vocabulary)
 
     def save(self, directory: str | os.PathLike[str]) -> Path:
         """Write ``kframes.json`` into a checkpoint directory; returns its path."""
@@ -69,4 +87,27 @@ class CheckpointSettings:
         if unknown := sorted(row.keys() - own - formats):
             raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(own | formats))}")
         fmt = PromptFormat(**{key: value for key, value in row.items() if key in formats})
-        return cls(**{key: value for key, value in row.items() if key in own}, format=fmt)
+        settings: dict[str, Any] = {key: value for key, value in row.items() if key in own}
+        for key, value in settings.items():  # JSON knows only lists
+            settings[key] = tuple(value) if isinstance(value, list) else value
+        return cls(**settings, format=fmt)
+
+
+def check_readout(readout: str) -> Readout:
+    """The readout, or ValueError with the ones there are."""
+    for known in READOUTS:
+        if readout == known:
+            return known
+    raise ValueError(f"readout must be one of {', '.join(READOUTS)}; got {readout!r}")
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _check_vocabulary(vocabulary: object) -> None:
+    if not isinstance(vocabulary, tuple) or not vocabulary:
+        raise ValueError(f"vocabulary must be a tuple of words, at least one, or None; got {vocabulary!r}")
+    for word in vocabulary:
+        if not isinstance(word, str) or words(word) != [word]:
+            raise ValueError(f"vocabulary must hold single lower-case words; got {word!r}")

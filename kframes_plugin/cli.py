@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kframes_plugin import KFramesError, __version__
-from kframes_plugin.types import Strategy
+from kframes_plugin.types import Readout, Strategy
 
 if TYPE_CHECKING:
     from kframes_plugin.drawing import Progress
+    from kframes_plugin.kframes import KFrames
     from kframes_plugin.selection import Selection
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-MODELS = "uniform, scenes, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
+MODELS = "nano, uniform, scenes, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -63,7 +64,7 @@ def select(
     video: Annotated[str, typer.Argument(help="A video file.")],
     query: Annotated[str, typer.Argument(help="What to look for, in words.", callback=_not_blank)],
     k: Annotated[int, typer.Option("-k", min=1, help="Number of frames.")] = 8,
-    model: Annotated[str, typer.Option(help=MODELS)] = "scenes",
+    model: Annotated[str, typer.Option(help=MODELS)] = "nano",
     strategy: Annotated[
         Strategy, typer.Option(help="Inside the clips, dense inside and sparse outside, or neither.")
     ] = "auto",
@@ -73,13 +74,17 @@ def select(
     as_json: Json = False,
     candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+    readout: Annotated[
+        Readout | None, typer.Option(help="Of a multimodal model: it writes its clips, or scores the frames (faster).")
+    ] = None,
 ) -> None:
     """Choose k frames of VIDEO for QUERY."""
-    from kframes_plugin.kframes import KFrames
+    from kframes_plugin.video import OpenVideo
 
-    kframes = KFrames.from_pretrained(model, device=device, candidates=candidates, strategy=strategy)
-    with _progress_bar() as progress:
-        selection = kframes.select(video, query, k, progress=progress)
+    with OpenVideo(video) as opened:  # before the model, so that a wrong path is told at once
+        kframes = _loaded(model, device=device, readout=readout, candidates=candidates, strategy=strategy)
+        with _progress_bar() as progress:
+            selection = kframes.select(opened, query, k, progress=progress)
     if out is not None:
         selection.save(out)
         selection.timeline().savefig(out / "timeline.png", dpi=150)
@@ -119,7 +124,7 @@ def mcp(
     roots: Annotated[
         list[Path], typer.Argument(help="Directories whose videos clients may name; no other file is read.")
     ],
-    model: Annotated[str, typer.Option(help=MODELS)] = "scenes",
+    model: Annotated[str, typer.Option(help=MODELS)] = "nano",
     max_k: Annotated[int, typer.Option(min=1, help="Most frames of one answer.")] = 32,
     long_side: Annotated[int, typer.Option(min=1, help="Long side of the pictures, pixels.")] = 768,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
@@ -129,13 +134,21 @@ def mcp(
         from kframes_mcp import build_server
     except ImportError as error:
         raise KFramesError(f"cannot serve MCP: {error}; run: pip install 'kframes[mcp]'") from error
-    from kframes_plugin.kframes import KFrames
-
     for root in roots:
         if not root.is_dir():
             raise typer.BadParameter(f"{root} is no directory")
-    kframes = KFrames.from_pretrained(model, device=device)
+    kframes = _loaded(model, device=device)
     build_server(kframes=kframes, roots=roots, max_k=max_k, long_side=long_side).run("stdio")
+
+
+def _loaded(model: str, **options: Any) -> KFrames:
+    """The KFrames of a model's name; an option that does not go with it is a wrong argument."""
+    from kframes_plugin.kframes import KFrames
+
+    try:
+        return KFrames.from_pretrained(model, **options)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _text(selection: Selection) -> str:

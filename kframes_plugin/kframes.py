@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from kframes_plugin.allocation import DEFAULT, Allocation, check_strategy
+from kframes_plugin.by_name import load_selector
 from kframes_plugin.drawing import Progress, check_request, draw, for_step, tell
 from kframes_plugin.scenes import detect_scenes
 from kframes_plugin.selection import Drawing, Selection
-from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, Selector, Span, Strategy
+from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, Readout, Selector, Span, Strategy
 from kframes_plugin.video import OpenVideo
 
 CANDIDATES = 256  # T of the paper
@@ -68,22 +69,31 @@ class KFrames:
 
     @classmethod
     def from_pretrained(
-        cls, model: str | os.PathLike[str] = "scenes", *, device: str | None = None, dtype: str = "auto", **options: Any
+        cls,
+        model: str | os.PathLike[str] = "nano",
+        *,
+        device: str | None = None,
+        dtype: str = "auto",
+        readout: Readout | None = None,
+        **options: Any,
     ) -> Self:
         """A KFrames with a selector by name.
 
         Args:
-            model: "uniform"; "scenes"; "openclip:ARCH/WEIGHTS"; "https://host/v1#model" (an OpenAI-compatible
-                server; key from KFRAMES_API_KEY or OPENAI_API_KEY); otherwise a transformers id or directory, or
-                the directory of a PEFT adapter.
+            model: "nano", the small model that comes with kframes (trained on synthetic scenes alone); "uniform";
+                "scenes"; "openclip:ARCH/WEIGHTS"; "https://host/v1#model" (an OpenAI-compatible server; key from
+                KFRAMES_API_KEY or OPENAI_API_KEY); otherwise a transformers id or directory, or the directory of a
+                PEFT adapter.
             device: "cpu", "cuda", "cuda:1" ...; automatic when None.
             dtype: "auto", "float32", "bfloat16" or "float16".
+            readout: of a multimodal model: "text", it writes its clips with reasons; "frames", one score a candidate
+                from one pass, several times faster; None: what its checkpoint says.
             options: keyword arguments of :class:`KFrames`.
 
         Raises:
             SelectorError: the selector cannot be loaded; the message says what to do.
         """
-        return cls(load_selector(os.fspath(model), device=device, dtype=dtype), **options)
+        return cls(load_selector(os.fspath(model), device=device, dtype=dtype, readout=readout), **options)
 
     def select(
         self,
@@ -212,29 +222,6 @@ class VideoSession:
 def select(video: Video, query: str, k: int = 8, *, strategy: Strategy | None = None) -> Selection:
     """``KFrames.from_pretrained().select(...)``: the same with the default model, in one call."""
     return KFrames.from_pretrained().select(video, query, k, strategy=strategy)
-
-
-def load_selector(model: str, *, device: str | None = None, dtype: str = "auto") -> Selector:
-    """The selector of a name, as :meth:`KFrames.from_pretrained` describes them. The only map from names to code."""
-    if model == "uniform":
-        from kframes_plugin.selectors.uniform import UniformSelector
-
-        return UniformSelector()
-    if model == "scenes":
-        from kframes_plugin.selectors.scenes import SceneSelector
-
-        return SceneSelector()
-    if model.startswith("openclip:"):
-        from kframes_plugin.selectors.similarity import SimilaritySelector
-
-        return SimilaritySelector.from_pretrained(model.removeprefix("openclip:"), device=device, dtype=dtype)
-    if model.startswith(("http://", "https://")):
-        from kframes_plugin.selectors.remote import RemoteSelector
-
-        return RemoteSelector.from_url(model)
-    from kframes_plugin.selectors.mllm import MLLMSelector
-
-    return MLLMSelector.from_pretrained(model, device=device, dtype=dtype)
 
 
 def _inside(answer: list[Clip], duration: float) -> Prediction:

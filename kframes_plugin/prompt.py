@@ -22,7 +22,11 @@ from kframes_plugin.types import Clip, Frame, Prediction, Span
 
 MAX_REASON = 200  # characters: about 20 words and 50 tokens
 MAX_CLIPS = 64
+# How relevant a frame is to a query, as dense labels say it: nothing asked for is seen, some of it, secondary, top.
+RELEVANCE = ("none", "part", "P2", "P1")
 DECIMALS = 1  # seconds are written to a tenth; a frame of a 30-fps video lasts 0.03 s
+# What dense labels call a frame: no attribute of the query holds in it, some do, it is secondary, it is top.
+RELEVANCE = ("none", "part", "P2", "P1")
 
 Messages = list[dict[str, Any]]
 
@@ -39,6 +43,7 @@ class PromptFormat:
             them, or "both".
         instruction: "full" spells the task out, for models not trained for it; "short" gives the bare query.
         reasons: whether clips carry a reason. Without it an answer has about half the tokens.
+        times: the temporal prompt: whether every frame's time stands before it. Without, a model has to count.
 
     Raises:
         ValueError: a value that is not one of these.
@@ -48,6 +53,7 @@ class PromptFormat:
     query_position: Literal["after", "before", "both"] = "after"
     instruction: Literal["full", "short"] = "full"
     reasons: bool = True
+    times: bool = True
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -55,6 +61,7 @@ class PromptFormat:
             ("query_position", ("after", "before", "both")),
             ("instruction", ("full", "short")),
             ("reasons", (True, False)),
+            ("times", (True, False)),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}; got {getattr(self, name)!r}")
@@ -75,8 +82,8 @@ def build_messages(frames: Sequence[Frame], query: str, fmt: PromptFormat = DEFA
         fmt: how the model was taught to read.
 
     Returns:
-        One user message. Its content holds for every frame ``{"type": "text", "text": time}`` and
-        ``{"type": "image", "image": PIL image}``, and the query as text after and/or before them.
+        One user message. Its content holds for every frame ``{"type": "text", "text": time}`` (with ``fmt.times``)
+        and ``{"type": "image", "image": PIL image}``, and the query as text after and/or before them.
 
     Raises:
         ValueError: no frames, or an empty query.
@@ -96,6 +103,8 @@ def build_messages(frames: Sequence[Frame], query: str, fmt: PromptFormat = DEFA
 
 def frame_content(frames: Sequence[Frame], fmt: PromptFormat = DEFAULT_FORMAT) -> list[dict[str, Any]]:
     """The frames as chat content: each one's time as text, then its image; a closing mark in index mode."""
+    if not fmt.times:
+        return [{"type": "image", "image": frame.image} for frame in frames]
     content: list[dict[str, Any]] = []
     for index, frame in enumerate(frames):
         content += [_text(_mark(index, frame.timestamp, fmt)), {"type": "image", "image": frame.image}]
@@ -142,9 +151,12 @@ def _instruction(frames: Sequence[Frame], query: str, fmt: PromptFormat) -> str:
     unit = "frame number" if fmt.time_format == "index" else "seconds"
     reason = ', "reason": at most 20 words' if fmt.reasons else ""
     exclusive = " The end frame is not part of the clip." if fmt.time_format == "index" else ""
+    if fmt.times:
+        timing = "Before each frame stands its time."
+    else:
+        timing = "The frames are numbered from 0." if fmt.time_format == "index" else "They are evenly spaced."
     return (
-        f"These are {len(frames)} frames of a video of {duration_of(frames):.{DECIMALS}f} seconds. "
-        "Before each frame stands its time.\n"
+        f"These are {len(frames)} frames of a video of {duration_of(frames):.{DECIMALS}f} seconds. {timing}\n"
         "Which clips of the video must be seen to answer this query?\n"
         f"Query: {query}\n"
         "Answer with nothing but a JSON list of clips, the best first:\n"

@@ -21,7 +21,7 @@ def kframes(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_select_writes_frames_and_a_report(tmp_path):
     out = tmp_path / "out"
-    done = kframes("select", SAMPLE, "a green square", "-k", "8", "--out", str(out))
+    done = kframes("select", SAMPLE, "a green cross", "-k", "8", "--model", "scenes", "--out", str(out))
     assert done.returncode == 0, done.stderr
     assert sum(line.startswith("frame\t") for line in done.stdout.splitlines()) == 8
     assert len(list(out.glob("frame_*.jpg"))) == 8
@@ -31,7 +31,8 @@ def test_select_writes_frames_and_a_report(tmp_path):
 
 def test_json_is_all_of_stdout():
     done = kframes(
-        "select", SAMPLE, "a green square", "-k", "3", "--json", "--candidates", "16", "--strategy", "uniform"
+        *("select", SAMPLE, "a green cross", "-k", "3", "--json", "--model", "scenes"),
+        *("--candidates", "16", "--strategy", "uniform"),
     )
     assert done.returncode == 0, done.stderr
     plain = json.loads(done.stdout)
@@ -44,10 +45,10 @@ def test_probe_tells_the_truth():
     done = kframes("probe", SAMPLE, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["frames"] == 480
-    assert found["duration"] == pytest.approx(48.0)
-    assert (found["width"], found["height"], found["codec"]) == (320, 180, "h264")
-    assert "480" in kframes("probe", SAMPLE).stdout
+    assert found["frames"] == 981
+    assert found["duration"] == pytest.approx(122.625)
+    assert (found["width"], found["height"], found["codec"]) == (320, 240, "h264")
+    assert "981" in kframes("probe", SAMPLE).stdout
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,8 @@ def test_probe_tells_the_truth():
         (("select", SAMPLE, " "), 2, "must not be empty"),
         (("select", SAMPLE, "q", "-k", "0"), 2, "-k"),
         (("select", SAMPLE, "q", "--strategy", "dense"), 2, "dense"),
+        (("select", SAMPLE, "q", "--readout", "dense"), 2, "dense"),
+        (("select", SAMPLE, "q", "--model", "scenes", "--readout", "frames"), 2, "has one way to answer"),
         (("select", SAMPLE), 2, "query"),
     ],
 )

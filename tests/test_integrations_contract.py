@@ -75,9 +75,8 @@ def core_openai(video: Path, k: int, **_: Path) -> Given:
 
 
 def transformers_prepare(video: Path, k: int, *, checkpoint: Path, **_: Path) -> Given:
-    from transformers import AutoProcessor
-
     from kframes_transformers import prepare
+    from transformers import AutoProcessor
 
     messages = [{"role": "user", "content": [{"type": "video", "video": video}, {"type": "text", "text": QUERY}]}]
     return of_blocks(prepare(messages, AutoProcessor.from_pretrained(checkpoint), KF, k).messages[0]["content"])
@@ -111,18 +110,16 @@ def langchain_retriever(video: Path, k: int, *, out: Path, **_: Path) -> Given:
 
 
 def llama_index_reader(video: Path, k: int, *, out: Path, **_: Path) -> Given:
-    from llama_index.core.schema import MetadataMode
-
     from kframes_llama_index import KFramesReader
+    from llama_index.core.schema import MetadataMode
 
     found = KFramesReader(KF, QUERY, k, out=out).load_data(video)
     return "\n".join(d.get_content(MetadataMode.LLM) for d in found), opened([d.image_path for d in found])
 
 
 def llama_index_retriever(video: Path, k: int, *, out: Path, **_: Path) -> Given:
-    from llama_index.core.schema import MetadataMode
-
     from kframes_llama_index import KFramesRetriever
+    from llama_index.core.schema import MetadataMode
 
     found = KFramesRetriever(KF, [video], k, out=out).retrieve(QUERY)
     return "\n".join(n.node.get_content(MetadataMode.LLM) for n in found), opened([n.node.image_path for n in found])
@@ -130,9 +127,8 @@ def llama_index_retriever(video: Path, k: int, *, out: Path, **_: Path) -> Given
 
 def mcp_tool(video: Path, k: int, **_: Path) -> Given:
     import anyio
-    from mcp import Client
-
     from kframes_mcp import build_server
+    from mcp import Client
 
     async def call() -> Any:
         async with Client(build_server(kframes=KF, roots=[video.parent])) as client:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kframes_langchain import ImagesAfterTools, KFramesLoader, KFramesRetriever, KFramesTool
 from langchain.agents import create_agent
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -28,7 +29,6 @@ from pydantic import Field
 from pytest_socket import disable_socket, enable_socket
 from video_maker import every, make_video, read_number
 
-from kframes_langchain import ImagesAfterTools, KFramesLoader, KFramesRetriever, KFramesTool
 from kframes_plugin import Clip, KFrames, SelectorError
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from kframes_llama_index import KFramesPostprocessor, KFramesReader, KFramesRetriever, OpenCLIPEmbedding
+from kframes_llama_index.postprocessor import merged, select_within
 from llama_index.core import SimpleDirectoryReader, StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, LLMMetadata, TextBlock
 from llama_index.core.embeddings import MockEmbedding
@@ -25,8 +27,6 @@ from PIL import Image
 from safetensors.torch import save_file
 from video_maker import every, make_video, read_number
 
-from kframes_llama_index import KFramesPostprocessor, KFramesReader, KFramesRetriever, OpenCLIPEmbedding
-from kframes_llama_index.postprocessor import merged, select_within
 from kframes_plugin import Clip, KFrames, VideoError
 
 KF = KFrames(lambda frames, query: [Clip(10, 12, "P1", "a secret reason", 0.9), Clip(3, 4, "P2")], candidates=16)

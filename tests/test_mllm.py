@@ -90,6 +90,16 @@ def test_a_trained_checkpoint_is_used_as_it_was_trained(taught: Path) -> None:
     assert 0 < found.cost.tokens_out < 150
 
 
+def test_an_empty_answer_is_a_note(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder, fmt = copy(checkpoints["qwen2_5_vl"], tmp_path / "m"), PromptFormat("index", "before", "short")
+    assert tiny_models.teach(folder, build_messages(candidates(), "a dog", fmt), "[]") < 0.1
+    CheckpointSettings(max_new_tokens=20, format=fmt).save(folder)
+    found = MLLMSelector.from_pretrained(folder, device="cpu")(candidates(), "a dog")
+    assert list(found) == []
+    assert found.notes == ("the model found nothing in the video that matches the query",)
+    assert found.cost.model_calls == 1
+
+
 def test_an_answer_cut_off_keeps_what_was_written(taught: Path) -> None:
     trained = CheckpointSettings.load(taught / "kframes.json")
     settings = CheckpointSettings(max_new_tokens=30, format=trained.format)
@@ -115,6 +125,20 @@ def test_sampling_settings_of_a_checkpoint_are_overruled(taught: Path, tmp_path:
     assert len(MLLMSelector.from_pretrained(folder, device="cpu")(candidates(), "red")) == 2
 
 
+class CountingImages:
+    """An image processor that counts its calls."""
+
+    def __init__(self, true: object) -> None:
+        self.true, self.calls = true, 0
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        self.calls += 1
+        return self.true(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.true, name)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_second_query_reuses_the_vision_features_exactly(checkpoints: dict[str, Path], name: str) -> None:
     selector = MLLMSelector.from_pretrained(checkpoints[name], device="cpu", settings=SHORT)
@@ -122,11 +146,12 @@ def test_a_second_query_reuses_the_vision_features_exactly(checkpoints: dict[str
     core = selector.model.model
     tower = core.visual if hasattr(core, "visual") else core.vision_model
     tower.register_forward_hook(lambda *_: looked.append(1))
+    pictures = selector.processor.image_processor = CountingImages(selector.processor.image_processor)
     frames = candidates()
     first, second = selector(frames, "a ball"), selector(frames, "a player")
-    assert len(looked) == 1
+    assert len(looked) == pictures.calls == 1
     assert second.notes == selector(list(frames), "a player").notes  # plain frames have no cache
-    assert len(looked) == 2
+    assert len(looked) == pictures.calls == 2
     assert first.notes == selector(candidates(), "a ball").notes
     assert selector.model.dtype == torch.float32
 
@@ -250,31 +275,3 @@ def test_a_broken_file(checkpoints: dict[str, Path], tmp_path: Path, file: str, 
 def test_an_unknown_dtype() -> None:
     with pytest.raises(ValueError, match="dtype must be one of auto, float32, bfloat16, float16; got 'int4'"):
         MLLMSelector.from_pretrained("any", dtype="int4")
-
-
-# ---------------------------------------------------------------------------------------------------- kframes.json
-
-
-def test_settings_are_read_as_they_were_saved(tmp_path: Path) -> None:
-    settings = CheckpointSettings(64, 112, 200, PromptFormat("index", "both", "short", reasons=False))
-    assert settings.save(tmp_path) == tmp_path / "kframes.json"
-    assert CheckpointSettings.load(tmp_path / "kframes.json") == settings
-    assert json.loads((tmp_path / "kframes.json").read_text())["query_position"] == "both"
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"time_fromat": "index"}', "unknown key 'time_fromat'; known are candidates"),
-        ('{"time_format": "hours"}', "time_format must be one of seconds, index; got 'hours'"),
-        ('{"candidates": 0}', "candidates must be a whole number >= 1; got 0"),
-        ('{"candidates": "64"}', "candidates must be a whole number >= 1; got '64'"),
-        ("[]", "a JSON object is needed; got list"),
-        ("{", "Expecting property name"),
-    ],
-)
-def test_wrong_settings_are_named(taught: Path, tmp_path: Path, content: str, message: str) -> None:
-    folder = copy(taught, tmp_path / "m")
-    (folder / "kframes.json").write_text(content)
-    with pytest.raises(SelectorError, match=rf"kframes\.json cannot be used: {message}"):
-        MLLMSelector.from_pretrained(folder, device="cpu")

@@ -102,7 +102,7 @@ def test_timeline_shows_all_four_rows(selection):
 def test_contact_sheet_has_every_frame(selection):
     sheet = selection.contact_sheet(columns=4, width=160)
     assert sheet.width == 4 * 168 + 8
-    assert sheet.height == 3 * (90 + 24 + 8) + 8
+    assert sheet.height == 3 * (120 + 24 + 8) + 8
     pixels = np.asarray(sheet).reshape(-1, 3)
     assert len(np.unique(pixels, axis=0)) > 100
     with pytest.raises(ValueError, match="columns >= 1 and width >= 32; got 0 and 320"):

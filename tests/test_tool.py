@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from kframes_langchain import KFramesTool
+from kframes_mcp import build_server
 from langchain_core.tools import ToolException
 from mcp import Client
 from video_maker import every, make_video
 
-from kframes_langchain import KFramesTool
-from kframes_mcp import build_server
 from kframes_plugin import Clip, KFrames, KFramesError
 from kframes_plugin.roots import Roots
 from kframes_plugin.tool import VideoTool

@@ -12,10 +12,6 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from PIL import Image
-
-from kframes_plugin.prompt import build_messages, parse_clips
-from kframes_plugin.types import Frame
 from kframes_training.dense import dense_loss, start_words_from_sight
 from kframes_training.nano_data import (
     FORMAT,
@@ -45,6 +41,10 @@ from kframes_training.sft import train_on_batches
 from kframes_training.synthetic import draw, queries, sample_video
 from kframes_training.synthetic.language import caption_scene
 from kframes_training.vision import sample_frames, settle, train_vision
+from PIL import Image
+
+from kframes_plugin.prompt import build_messages, parse_clips
+from kframes_plugin.types import Frame
 
 TASKS = {**STAGE1, **STAGE2}
 

@@ -12,9 +12,6 @@ pytest.importorskip("trl")
 
 import torch
 import yaml
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
-
-from kframes_plugin.prompt import PromptFormat
 from kframes_training.finetune import train_rl, train_sft
 from kframes_training.grpo import reward_functions, text_of
 from kframes_training.image_data import drawn_frames, grpo_rows, sft_dataset
@@ -22,6 +19,9 @@ from kframes_training.nano import run
 from kframes_training.nano_model import build_nano, build_processor, build_tokenizer
 from kframes_training.rewards import oracle_answerer
 from kframes_training.synthetic import sample_video
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+from kframes_plugin.prompt import PromptFormat
 
 RECIPES = Path(__file__).resolve().parents[1] / "training" / "recipes"
 INDEX = PromptFormat(time_format="index", query_position="both", instruction="short")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from kframes_training.rewards import answer_reward, format_reward, frames_of_answer, oracle_answerer
 
 from kframes_plugin.prompt import PromptFormat
-from kframes_training.rewards import answer_reward, format_reward, frames_of_answer, oracle_answerer
 
 INDEX = PromptFormat(time_format="index", query_position="both", instruction="short")
 

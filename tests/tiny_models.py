@@ -6,12 +6,15 @@ Each builder takes an empty directory and returns it: config, safetensors, token
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
+
+from kframes_plugin.prompt import RELEVANCE
 
 # One line a message part, as the families' own templates do it; only the marks differ.
 _TEMPLATE = (
@@ -194,6 +197,46 @@ def teach(path: Path, prompt: list[dict[str, Any]], answer: str, *, steps: int =
         optimizer.step()
         optimizer.zero_grad()
     model.save_pretrained(path)
+    return float(loss.detach())
+
+
+def teach_frames(
+    path: Path, lessons: Sequence[tuple[list[dict[str, Any]], Sequence[str]]], *, layer: int, steps: int = 200
+) -> float:
+    """Train a saved checkpoint until it calls every frame by its word, read after ``layer`` layers; the last loss.
+
+    A lesson is a prompt and a word of RELEVANCE for each of its frames; words are added as tokens where they are not.
+    """
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    torch.manual_seed(0)
+    model = AutoModelForImageTextToText.from_pretrained(path)
+    processor = AutoProcessor.from_pretrained(path)
+    processor.tokenizer.add_tokens(list(RELEVANCE))
+    model.resize_token_embeddings(len(processor.tokenizer), mean_resizing=False)
+    batch = []
+    for prompt, words in lessons:
+        inputs = _tokens(processor, prompt, add_generation_prompt=True)
+        ids = inputs["input_ids"][0]
+        images = ids == model.config.image_token_id
+        ends = [at for at in range(len(ids) - 1) if images[at] and not images[at + 1]]
+        batch.append((inputs, ends, torch.tensor(processor.tokenizer.convert_tokens_to_ids(list(words)))))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    loss = torch.tensor(float("inf"))
+    for _ in range(steps):
+        losses = []
+        for inputs, ends, labels in batch:
+            states = model.model(**inputs, output_hidden_states=True).hidden_states[layer][0, ends]
+            logits = model.lm_head(model.model.language_model.norm(states))
+            losses.append(torch.nn.functional.cross_entropy(logits, labels))
+        loss = torch.stack(losses).mean()
+        if loss < 0.02:
+            break
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(path)
+    processor.save_pretrained(path)
     return float(loss.detach())
 
 

@@ -1,0 +1,95 @@
+"""benchmarks/results/*.json -> benchmarks/RESULTS.md.
+
+    python benchmarks/results.py [--results FOLDER] [--out FILE]
+
+The numbers come from the JSON alone: nothing is measured here. What measures is named above every table. The results of
+``python -m kframes_training.evaluation.synthscenes`` are its ``results.json``, kept as ``synthscenes.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import decode
+import decoders
+import scenes
+from kframes_training.evaluation.tables import markdown
+
+HERE = Path(__file__).parent
+Report = Mapping[str, Any]
+
+
+def of_synthscenes(report: Report) -> str:
+    """Clips and answers of the trained selector and the baselines."""
+    return markdown(report)
+
+
+def of_decode(report: Report) -> str:
+    """Candidates of a long video."""
+    return decode._table(dict(report))
+
+
+def of_decoders(report: Report) -> str:
+    """Right frames on real clips, by decoder."""
+    rows = list(report["rows"])
+    return f"{decoders._summary(rows)}\n{decoders._differences(rows)}"
+
+
+def of_scenes(report: Report) -> str:
+    """Hard cuts on real clips, by detector."""
+    counts = ("right", "missed", "wrong", "frames", "seconds")
+    return scenes.report(
+        {
+            name: {group: scenes.Score(**{key: score[key] for key in counts}) for group, score in groups.items()}
+            for name, groups in report["scores"].items()
+        }
+    )
+
+
+SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
+    "synthscenes": (
+        "SynthScenes: clips and answers",
+        "python -m kframes_training.evaluation.synthscenes",
+        of_synthscenes,
+    ),
+    "decode": ("Candidate frames of a long video", "python benchmarks/decode.py", of_decode),
+    "decoders": ("Decoders on real clips", "python benchmarks/decoders.py", of_decoders),
+    "scenes": ("Scene cuts on real clips", "python benchmarks/scenes.py", of_scenes),
+}
+
+
+def results(folder: Path) -> str:
+    """The whole of RESULTS.md; a benchmark without a JSON file is left out."""
+    parts = ["# Results\n\nMade by `python benchmarks/results.py` from the files in `benchmarks/results/`."]
+    for name, (title, command, section) in SECTIONS.items():
+        file = folder / f"{name}.json"
+        if file.is_file():
+            report = json.loads(file.read_text(encoding="utf-8"))
+            parts.append(f"## {title}\n\n{about(command, report)}\n\n{section(report).strip()}")
+    return "\n\n".join(parts) + "\n"
+
+
+def about(command: str, report: Report) -> str:
+    """Where a table comes from: command, commit, versions, device, seed."""
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items() if version[:1].isdigit())
+    device = report["device"]
+    where = device if isinstance(device, str) else f"{device['cpu']}, {device['cpus']} cores, {device['system']}"
+    seed = "nothing random" if report["seed"] is None else f"seed {report['seed']}"
+    return f"`{command}`; commit {str(report['commit'])[:10]}; {versions}; {where}; {seed}."
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
+    options = parser.parse_args()
+    options.out.write_text(results(options.results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

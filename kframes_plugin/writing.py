@@ -1,0 +1,55 @@
+"""A model of transformers writes its most likely answer: always the same one, whatever its checkpoint would sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a model wrote.
+
+    Attributes:
+        text: the answer without control tokens.
+        tokens: how many tokens it took, >= 0.
+        finished: whether it came to its end before the longest answer allowed.
+    """
+
+    text: str
+    tokens: int
+    finished: bool
+
+
+def write(model: Any, processor: Any, inputs: Mapping[str, Any], longest: int) -> Written:
+    """The answer of at most ``longest`` tokens to one prompt."""
+    settings = _greedy(model, processor, longest)
+    length = inputs["input_ids"].shape[1]
+    with torch.inference_mode():
+        tokens = model.generate(**inputs, generation_config=settings)[0, length:]
+    finished = len(tokens) < longest or int(tokens[-1]) in (settings.eos_token_id or [])
+    return Written(processor.decode(tokens, skip_special_tokens=True), len(tokens), finished)
+
+
+def _greedy(model: Any, processor: Any, longest: int) -> GenerationConfig:
+    """Every sampling setting that a checkpoint brings along is overruled."""
+    own = model.generation_config
+    stops = own.eos_token_id if own.eos_token_id is not None else processor.tokenizer.eos_token_id
+    stops = stops if isinstance(stops, list) or stops is None else [stops]
+    pad = own.pad_token_id if own.pad_token_id is not None else (stops or [0])[0]
+    return GenerationConfig(
+        max_new_tokens=longest,
+        do_sample=False,
+        num_beams=1,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=50,
+        repetition_penalty=1.0,  # keys repeat in every clip
+        bos_token_id=own.bos_token_id,
+        eos_token_id=stops,
+        pad_token_id=pad,
+    )

@@ -1,0 +1,75 @@
+"""Who is compared: the baselines, the checkpoints, and the ablations of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from kframes_plugin.checkpoint import READOUTS, Readout
+from kframes_plugin.types import Strategy
+from kframes_training.evaluation.baselines import BASELINES
+
+ABLATED_CANDIDATES = (16, 32, 64)
+NO_TIMES = "no times in the prompt"
+NO_TAGS = "no priority tags"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of the tables.
+
+    Attributes:
+        name: how it is called.
+        source: a key of BASELINES, or the folder of a checkpoint.
+        candidates: T.
+        times: whether the candidates' time marks stand in the prompt (checkpoints only).
+        readout: whether a checkpoint writes its clips or they are read from scores of the frames.
+        strategy: of allocation.
+        tags: whether allocation knows the priorities; else every clip is P1.
+    """
+
+    name: str
+    source: str
+    candidates: int
+    times: bool = True
+    readout: Readout = "text"
+    strategy: Strategy = "auto"
+    tags: bool = True
+
+    @property
+    def reads(self) -> tuple[str, int, bool, Readout]:
+        """What decides its clips: contenders that agree in it share them."""
+        return self.source, self.candidates, self.times, self.readout
+
+
+def main_contenders(checkpoints: Mapping[str, str], candidates: int, readout: Readout = "text") -> list[Contender]:
+    """The baselines and the checkpoints (name -> folder), all on the same T candidates.
+
+    Args:
+        checkpoints: name -> folder.
+        candidates: T.
+        readout: of the checkpoints.
+
+    Raises:
+        ValueError: a checkpoint has the name of a baseline.
+    """
+    if taken := sorted(set(checkpoints) & set(BASELINES)):
+        raise ValueError(f"a checkpoint cannot be called {taken[0]!r}, that is a baseline; choose another name")
+    return [Contender(name, name, candidates) for name in BASELINES] + [
+        Contender(name, folder, candidates, readout=readout) for name, folder in checkpoints.items()
+    ]
+
+
+def ablations(base: Contender) -> list[Contender]:
+    """``base`` with one thing changed at a time; each is named by it."""
+    changed = [
+        replace(base, name=NO_TIMES, times=False),
+        replace(base, name=NO_TAGS, tags=False),
+        replace(base, name="focused", strategy="focused"),
+        replace(base, name="hybrid", strategy="hybrid"),
+    ]
+    changed += [replace(base, name=f"T = {t}", candidates=t) for t in ABLATED_CANDIDATES if t != base.candidates]
+    changed += [
+        replace(base, name=f"readout {readout}", readout=readout) for readout in READOUTS if readout != base.readout
+    ]
+    return [replace(one, name=f"{base.name}: {one.name}") for one in changed]

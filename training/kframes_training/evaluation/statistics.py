@@ -1,0 +1,95 @@
+"""Intervals by bootstrap over videos (items of one video are not independent), paired differences, McNemar's exact test.
+
+Everything is a function of its arguments: the seed is fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 2000
+SEED = 0
+LEVEL = 0.95
+
+ByVideo = Mapping[str, Sequence[float]]  # video -> the values of its items, in a fixed order
+
+
+class Estimate(NamedTuple):
+    """A mean over all items with the interval of 95% that resampling videos gives it.
+
+    Attributes:
+        mean: over items.
+        low, high: 2.5th and 97.5th percentile of the mean over resampled videos; nan for fewer than 2 videos.
+        count: items.
+    """
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+def estimate(values: ByVideo, *, draws: int = DRAWS, seed: int = SEED) -> Estimate:
+    """The mean over items, and its interval by resampling whole videos.
+
+    Args:
+        values: of every video; videos without an item do not count.
+        draws: resamplings.
+        seed: of the resamplings.
+
+    Raises:
+        ValueError: no item at all.
+    """
+    kept = [row for row in values.values() if len(row)]
+    if not kept:
+        raise ValueError("an estimate needs at least one item; got none")
+    sums, counts = np.array([sum(row) for row in kept]), np.array([float(len(row)) for row in kept])
+    mean, items = float(sums.sum() / counts.sum()), int(counts.sum())
+    if len(kept) < 2:
+        return Estimate(mean, float("nan"), float("nan"), items)
+    weights = _weights(len(kept), draws, seed)
+    tail = 50 * (1 - LEVEL)
+    low, high = np.percentile((weights @ sums) / (weights @ counts), [tail, 100 - tail])
+    return Estimate(mean, float(low), float(high), items)
+
+
+def difference(one: ByVideo, other: ByVideo, *, draws: int = DRAWS, seed: int = SEED) -> Estimate:
+    """Mean of ``one`` - ``other`` on the same items of the same videos (those that both have), with its interval.
+
+    Raises:
+        ValueError: they share no video, or have different numbers of items in one.
+    """
+    return estimate(
+        {video: [a - b for a, b in zip(one[video], other[video], strict=True)] for video in one if video in other},
+        draws=draws,
+        seed=seed,
+    )
+
+
+def discordant(one: ByVideo, other: ByVideo) -> tuple[int, int]:
+    """Items that only ``one`` has right, and that only ``other`` has right (values 0 or 1)."""
+    pairs = [pair for video in one if video in other for pair in zip(one[video], other[video], strict=True)]
+    return sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
+
+
+def mcnemar(only_one: int, only_other: int) -> float:
+    """p of McNemar's exact test, two-sided: were both equally good, each discordant item would be a fair coin.
+
+    Args:
+        only_one, only_other: from :func:`discordant`, >= 0.
+    """
+    total = only_one + only_other
+    tail = sum(comb(total, i) for i in range(min(only_one, only_other) + 1))
+    return min(1.0, 2 * tail / 2**total)
+
+
+@lru_cache(maxsize=16)
+def _weights(videos: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """(draws, videos): how often every video is drawn."""
+    return np.random.default_rng(seed).multinomial(videos, [1 / videos] * videos, size=draws).astype(np.float64)
