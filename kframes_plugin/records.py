@@ -25,8 +25,9 @@ class Record:
         id: the same for the same frame of the same path, whatever the query.
         text: "Frame at 0:05.0 (5.0 s) of match.mp4, in the clip 0:03.0-0:09.0"; no reason, since reasons make answers
             worse.
-        metadata: plain values: video, timestamp (s), duration of the frame (s), number (from 1), query, and where it
-            lies in a clip clip_start, clip_end (s), priority, score and reason; image_path where one was written.
+        metadata: plain values: video, timestamp (s), duration of the frame (s), number (from 1), query; scene_start,
+            scene_end (s) where scenes are known; and where it lies in a clip clip_start, clip_end (s), priority, score
+            and reason; image_path where one was written.
     """
 
     id: str
@@ -73,6 +74,9 @@ def _record(selection: Selection, number: int, out: Path_ | None) -> Record:
         "query": selection.query,
     }
     text = f"Frame at {clock(frame.timestamp)} ({frame.timestamp:.1f} s) of {name}"
+    for start, end in selection.scenes:
+        if start <= frame.timestamp < end:
+            metadata |= {"scene_start": start, "scene_end": end}
     if (place := clip_of(frame, selection.clips)) is not None:
         clip = selection.clips[place - 1]
         metadata |= {"clip_start": clip.start, "clip_end": clip.end, "priority": clip.priority, "reason": clip.reason}

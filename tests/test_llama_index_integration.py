@@ -274,6 +274,17 @@ def test_coarse_clips_become_keyframes_for_the_query(folder, tmp_path):
         assert_is_the_frame(node.node.image_path, node.metadata)
 
 
+def test_a_frame_outside_the_clips_stands_for_its_scene(folder, tmp_path):
+    seen: list[list[float]] = []
+    scene = {"video": str(folder / "a.mp4"), "timestamp": 2.0, "duration": 0.1, "scene_start": 1.0, "scene_end": 7.0}
+    node = NodeWithScore(node=TextNode(text="", metadata=scene))
+    fine = KFramesPostprocessor(seen_by(seen), k=2, out=tmp_path).postprocess_nodes([node], query_str="the goal")
+    assert (min(seen[0]) < 1.5, max(seen[0]) > 6.5) == (True, True)
+    assert all(6 <= n.metadata["timestamp"] < 6.5 for n in fine)
+    (document,) = KFramesReader(KF, "the goal", k=1, out=tmp_path).load_data(folder / "a.mp4")
+    assert document.metadata["scene_start"] <= document.metadata["timestamp"] < document.metadata["scene_end"]
+
+
 def test_frames_of_the_reader_are_coarse_clips(folder, tmp_path):
     documents = KFramesReader(KF, "the goal", k=2, out=tmp_path).load_data(folder / "a.mp4")
     nodes = [NodeWithScore(node=node) for node in SentenceSplitter().get_nodes_from_documents(documents)]

@@ -26,8 +26,10 @@ class KFramesPostprocessor(BaseNodePostprocessor):
     """Nodes of video clips are replaced by k keyframes inside these clips, chosen for the query; others are kept.
 
     An index is built before anybody asks, so its nodes are coarse. A node is a clip of a video when its metadata has
-    ``video`` and ``clip_start`` and ``clip_end`` (as this package's reader writes them), or ``video``, ``timestamp``
-    and ``duration``. The selector sees candidates of these spans only, so it looks closer than at the whole video.
+    ``video`` and ``clip_start`` and ``clip_end``, or ``scene_start`` and ``scene_end``, or ``timestamp`` and
+    ``duration``; the first of these counts, and this package's reader writes them. The selector sees candidates of
+    these spans only, so it looks closer than at the whole video. Where the spans have fewer than k frames, the rest
+    comes from around them, and a log line says so.
 
     Args:
         kframes: the selector: a KFrames, or a name for :meth:`KFrames.from_pretrained`.
@@ -152,8 +154,9 @@ def _place(metadata: dict[str, Any]) -> tuple[str, Span] | None:
     video = metadata.get("video")
     if video is None:
         return None
-    if "clip_start" in metadata and "clip_end" in metadata:
-        return video, (float(metadata["clip_start"]), float(metadata["clip_end"]))
+    for kind in ("clip", "scene"):
+        if f"{kind}_start" in metadata and f"{kind}_end" in metadata:
+            return video, (float(metadata[f"{kind}_start"]), float(metadata[f"{kind}_end"]))
     if "timestamp" in metadata and "duration" in metadata:
         start = float(metadata["timestamp"])
         return video, (start, start + float(metadata["duration"]))
