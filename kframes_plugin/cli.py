@@ -119,6 +119,28 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
         typer.echo(f"{name:12}{'; '.join(value) if isinstance(value, list) else value}")
 
 
+@app.command()
+def mcp(
+    roots: Annotated[
+        list[Path], typer.Argument(help="Directories whose videos clients may name; no other file is read.")
+    ],
+    model: Annotated[str, typer.Option(help=MODELS)] = "nano",
+    max_k: Annotated[int, typer.Option(min=1, help="Most frames of one answer.")] = 32,
+    long_side: Annotated[int, typer.Option(min=1, help="Long side of the pictures, pixels.")] = 768,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+) -> None:
+    """Serve the tool select_video_frames to agents: the Model Context Protocol over stdin and stdout."""
+    try:
+        from kframes_mcp import build_server
+    except ImportError as error:
+        raise KFramesError(f"cannot serve MCP: {error}; run: pip install 'kframes[mcp]'") from error
+    for root in roots:
+        if not root.is_dir():
+            raise typer.BadParameter(f"{root} is no directory")
+    kframes = _loaded(model, device=device)
+    build_server(kframes=kframes, roots=roots, max_k=max_k, long_side=long_side).run("stdio")
+
+
 def _loaded(model: str, **options: Any) -> KFrames:
     """The KFrames of a model's name; an option that does not go with it is a wrong argument."""
     from kframes_plugin.kframes import KFrames

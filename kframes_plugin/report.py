@@ -13,21 +13,13 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
+from kframes_plugin.messages import clock
 from kframes_plugin.selection import Selection
 
 # One colour a meaning, told apart by colour-blind people too (Okabe and Ito's palette).
 COLOURS = {"P1": "#d55e00", "P2": "#56b4e9", "candidates": "#999999", "keyframes": "#000000"}
 SCENE_COLOURS = ("#d9d9d9", "#f0f0f0")
 ROWS = ("keyframes", "clips", "scenes", "candidates")  # top down
-
-
-def clock(seconds: float) -> str:
-    """12.5 -> "0:12.5", 4000 -> "1:06:40.0"."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{head}:{rest // 10:02d}.{rest % 10}"
 
 
 def timeline(selection: Selection) -> Figure:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kframes_plugin.allocation import DEFAULT, Allocation
 from kframes_plugin.errors import KFramesError
+from kframes_plugin.messages import LONG_SIDE, QUALITY, chat_messages, openai_messages, video_metadata, vllm_data
 from kframes_plugin.types import Clip, Cost, Frame, Span, Strategy
 
 if TYPE_CHECKING:
@@ -104,14 +105,44 @@ class Selection:
             reasons: put the clips with their reasons before the question. Off, since they make answers worse
                 (Video-MME at k = 32: 57.7 with reasons, 65.1 without; arXiv 2510.13891).
         """
-        content: list[dict[str, Any]] = []
-        for frame in self.frames:
-            content += [{"type": "text", "text": f"{frame.timestamp:.1f} s:"}, {"type": "image", "image": frame.image}]
-        if reasons and self.clips:
-            lines = [f"{c.start:.1f}-{c.end:.1f} s ({c.priority}): {c.reason}" for c in self.clips]
-            content.append({"type": "text", "text": "Key clips:\n" + "\n".join(lines)})
-        content.append({"type": "text", "text": question or self.query})
-        return [{"role": "user", "content": content}]
+        return chat_messages(self, question, reasons=reasons)
+
+    def to_openai(
+        self, question: str | None = None, *, reasons: bool = False, long_side: int = LONG_SIDE, quality: int = QUALITY
+    ) -> list[dict[str, Any]]:
+        """:meth:`to_messages` for OpenAI's chat completions and every compatible server: images as JPEG data URLs.
+
+        Args:
+            question, reasons: as for :meth:`to_messages`.
+            long_side: pixels; larger frames are scaled down.
+            quality: of the JPEGs, 1 to 95.
+        """
+        return openai_messages(self.to_messages(question, reasons=reasons), long_side=long_side, quality=quality)
+
+    def to_vllm(self, *, repeat: int = 1) -> dict[str, Any]:
+        """vLLM's ``multi_modal_data``: the frames as one video with their true times, not to be sampled again.
+
+        For families that write the time of every frame (Qwen3-VL, GLM-4.xV, Gemma 4 ...); :meth:`to_openai` is right
+        for all. The prompt needs the family's own mark for one video.
+
+        Args:
+            repeat: pass every frame that often; 2 for models that fuse frames in pairs (Qwen-VL, GLM-V).
+
+        Returns:
+            ``{"video": [(frames, metadata)]}``, frames (n * repeat, height, width, 3) uint8.
+        """
+        return vllm_data(self, repeat=repeat)
+
+    def video_metadata(self, *, repeat: int = 1) -> dict[str, Any]:
+        """What a transformers processor must know of the frames as one video: ``VideoMetadata(**metadata)``.
+
+        Pass it in ``processor_kwargs={"do_sample_frames": False, "video_metadata": [metadata]}``. The grid is one
+        index a millisecond, so times are right for videos of variable frame rate too.
+
+        Args:
+            repeat: as for :meth:`to_vllm`.
+        """
+        return video_metadata(self.frames, self.duration, repeat=repeat)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pictures, as plain JSON values."""

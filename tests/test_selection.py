@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from html.parser import HTMLParser
@@ -143,3 +144,37 @@ class _Tags(HTMLParser):
 )
 def test_clock(seconds, text):
     assert clock(seconds) == text
+
+
+def test_openai_messages_hold_small_jpegs(selection):
+    (message,) = selection.to_openai("How many corners?", long_side=64, quality=50)
+    assert json.loads(json.dumps(message)) == message
+    assert [part["type"] for part in message["content"]] == ["text", "image_url"] * 9 + ["text"]
+    kind, data = message["content"][1]["image_url"]["url"].split(",", 1)
+    assert kind == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        assert (image.format, max(image.size)) == ("JPEG", 64)
+    assert max(selection.images[0].size) > 64, "the selection is not changed"
+    with pytest.raises(ValueError, match=r"quality in 1\.\.95; got 768 and 99"):
+        selection.to_openai(quality=99)
+
+
+def test_video_metadata_says_the_true_times_on_a_grid_of_milliseconds(selection):
+    metadata = selection.video_metadata()
+    assert set(metadata) == {"total_num_frames", "fps", "duration", "frames_indices"}
+    assert [index / metadata["fps"] for index in metadata["frames_indices"]] == pytest.approx(
+        selection.timestamps, abs=5e-4
+    )
+    assert metadata["total_num_frames"] / metadata["fps"] == pytest.approx(metadata["duration"], abs=1e-3)
+    assert selection.video_metadata(repeat=2)["frames_indices"][::2] == metadata["frames_indices"]
+    with pytest.raises(ValueError, match="repeat must be at least 1; got 0"):
+        selection.video_metadata(repeat=0)
+
+
+def test_vllm_gets_frames_and_metadata(selection):
+    ((pictures, metadata),) = selection.to_vllm(repeat=2)["video"]
+    width, height = selection.images[0].size
+    assert (pictures.shape, pictures.dtype) == ((18, height, width, 3), np.uint8)
+    assert (pictures[0] == pictures[1]).all()
+    assert metadata.pop("do_sample_frames") is False
+    assert metadata == selection.video_metadata(repeat=2)

@@ -1,0 +1,80 @@
+"""KFramesLoader and KFramesRetriever: keyframes as text documents with times and picture paths in their metadata."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.document_loaders import BaseLoader
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict, Field
+
+from kframes_plugin.kframes import KFrames
+from kframes_plugin.records import Record, records, select_over
+
+
+class KFramesLoader(BaseLoader):
+    """One document a keyframe of a video.
+
+    ``page_content`` says which frame it is; ``metadata`` has ``source``, ``timestamp``, the clip and, where ``out`` is
+    given, ``image_path``. ``alazy_load`` works through threads, as LangChain's loaders do.
+
+    Args:
+        video: a file.
+        query: what is looked for.
+        k: documents wanted, >= 1; fewer where the video has fewer frames.
+        kframes: the selector.
+        out: directory for the JPEGs; None writes none.
+    """
+
+    def __init__(
+        self,
+        video: str | os.PathLike[str],
+        query: str,
+        k: int = 8,
+        *,
+        kframes: KFrames,
+        out: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.video, self.query, self.k, self.kframes, self.out = video, query, k, kframes, out
+
+    def lazy_load(self) -> Iterator[Document]:
+        """The documents, in time order."""
+        for selection in select_over(self.kframes, [self.video], self.query, self.k):
+            yield from (_document(record) for record in records(selection, self.out))
+
+
+class KFramesRetriever(BaseRetriever):
+    """The k keyframes of some videos that fit a query; ``k`` also for one call: ``retriever.invoke(query, k=3)``.
+
+    Args:
+        kframes: the selector.
+        videos: files. Every query looks at all of them.
+        k: documents wanted, >= 1.
+        out: directory for the JPEGs; None writes none.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    kframes: KFrames
+    videos: list[str | os.PathLike[str]] = Field(min_length=1)
+    k: int = Field(8, ge=1)
+    out: str | os.PathLike[str] | None = None
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, **_: Any
+    ) -> list[Document]:
+        wanted = self.k if k is None else k
+        if wanted < 1:
+            raise ValueError(f"k must be at least 1; got {wanted}")
+        found = select_over(self.kframes, self.videos, query, wanted)
+        return [_document(record) for selection in found for record in records(selection, self.out)]
+
+
+def _document(record: Record) -> Document:
+    return Document(
+        id=record.id, page_content=record.text, metadata={"source": record.metadata["video"], **record.metadata}
+    )

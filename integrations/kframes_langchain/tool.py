@@ -1,0 +1,87 @@
+"""KFramesTool: an agent looks at videos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from langchain_core.messages.content import create_image_block, create_text_block
+from langchain_core.tools import BaseTool, ToolException
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, create_model
+
+from kframes_plugin import tool as core
+from kframes_plugin.errors import KFramesError
+from kframes_plugin.kframes import KFrames
+from kframes_plugin.messages import LONG_SIDE, QUALITY
+
+
+class KFramesTool(BaseTool):
+    """Select frames of a video for a query: ``video``, ``query``, ``k`` -> a table of times and the frames as images.
+
+    The model that calls it chooses ``video``, so only files under ``roots`` are opened; see
+    :class:`kframes_plugin.roots.Roots`. Every expected failure is a ``ToolException``, whose message the agent gets.
+    Selections of one KFrames take turns. The artifact is plain JSON.
+
+    Args:
+        kframes: the selector.
+        roots: directories whose videos may be named; paths are relative to them.
+        hosts: hosts whose http(s) URLs may be named.
+        max_k: largest k, >= 1.
+        long_side, quality: of the JPEGs; they sit in the agent's state and in every checkpoint of it.
+
+    Raises:
+        ValueError: no roots, or something that is no directory.
+    """
+
+    name: str = core.NAME
+    description: str = core.DESCRIPTION
+    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
+    handle_tool_error: Any = True
+    handle_validation_error: Any = None
+
+    _tool: core.VideoTool = PrivateAttr()
+
+    def __init__(
+        self,
+        *,
+        kframes: KFrames,
+        roots: Sequence[str | os.PathLike[str]],
+        hosts: Sequence[str] = (),
+        max_k: int = core.MAX_K,
+        long_side: int = LONG_SIDE,
+        quality: int = QUALITY,
+        **options: Any,
+    ) -> None:
+        options = {"args_schema": _arguments(max_k), "handle_validation_error": _explain, **options}
+        super().__init__(**options)
+        self._tool = core.VideoTool(
+            kframes, roots=roots, hosts=hosts, max_k=max_k, long_side=long_side, quality=quality
+        )
+
+    def _run(self, video: str, query: str, k: int = core.DEFAULT_K) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        try:
+            shown = self._tool(video, query, k)
+        except KFramesError as error:
+            raise ToolException(str(error)) from error
+        content: list[Any] = [create_text_block(shown.table)]
+        for caption, data in shown.frames:
+            content += [create_text_block(caption), create_image_block(base64=data, mime_type="image/jpeg")]
+        for block in content:
+            block.pop("id", None)  # random: the same call must give the same message
+        return content, shown.artifact
+
+
+def _arguments(max_k: int) -> type[BaseModel]:
+    return create_model(
+        "SelectVideoFrames",
+        video=(str, Field(description=core.VIDEO)),
+        query=(str, Field(description=core.QUERY, min_length=1)),
+        k=(int, Field(min(core.DEFAULT_K, max_k), description=core.K, ge=1, le=max_k)),
+    )
+
+
+def _explain(error: Any) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}; got {e['input']!r}" for e in error.errors())

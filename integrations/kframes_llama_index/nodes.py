@@ -1,0 +1,62 @@
+"""Keyframes as LlamaIndex's documents and nodes, and which KFrames makes them."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.schema import ImageDocument, ImageNode, NodeWithScore
+
+from kframes_plugin.kframes import KFrames
+from kframes_plugin.messages import clock
+from kframes_plugin.records import Record, records
+from kframes_plugin.selection import Selection
+
+SHOWN = "frame"  # the only metadata a model reads: hosts drop the text of image nodes, but not their metadata
+
+
+def as_kframes(given: KFrames | str) -> KFrames:
+    """The KFrames itself, or the one of a name (loaded once a process, since workers have only the name)."""
+    return given if isinstance(given, KFrames) else _loaded(given)
+
+
+def default_out() -> str:
+    """Where JPEGs go when nothing else was said: kframes/frames in the user's cache directory."""
+    return str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kframes" / "frames")
+
+
+def documents(
+    selection: Selection, out: str | os.PathLike[str], extra: dict[str, Any] | None = None
+) -> list[ImageDocument]:
+    """One ImageDocument a keyframe, with its picture's path, its times and the same id on every run."""
+    return [ImageDocument(image_path=r.metadata["image_path"], **_fields(r, extra)) for r in records(selection, out)]
+
+
+def nodes(selection: Selection, out: str | os.PathLike[str]) -> list[NodeWithScore]:
+    """One ImageNode a keyframe; its score is that of its clip, where the selector gives one."""
+    found = records(selection, out)
+    return [
+        NodeWithScore(node=ImageNode(image_path=r.metadata["image_path"], **_fields(r)), score=r.metadata.get("score"))
+        for r in found
+    ]
+
+
+def _fields(record: Record, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    metadata = {**(extra or {}), **record.metadata}
+    time = record.metadata["timestamp"]
+    metadata[SHOWN] = f"{clock(time)} ({time:.1f} s) of {Path(record.metadata['video']).name}"
+    hidden = [key for key in metadata if key != SHOWN]
+    return {
+        "id_": record.id,
+        "text": record.text,
+        "metadata": metadata,
+        "excluded_embed_metadata_keys": [*hidden, SHOWN],
+        "excluded_llm_metadata_keys": hidden,
+    }
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str) -> KFrames:
+    return KFrames.from_pretrained(name)

@@ -1,0 +1,53 @@
+"""KFramesRetriever: the keyframes of some videos that fit a query."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle
+
+from kframes_llama_index.nodes import as_kframes, default_out, nodes
+from kframes_plugin.kframes import KFrames
+from kframes_plugin.records import select_over
+
+
+class KFramesRetriever(BaseRetriever):
+    """min(k, all frames) keyframes over some videos as ImageNodes; every query looks at all of them.
+
+    Args:
+        kframes: the selector: a KFrames, or a name for :meth:`KFrames.from_pretrained`.
+        videos: files, at least one.
+        k: nodes wanted, >= 1.
+        out: directory for the JPEGs; None: kframes/frames in the user's cache directory.
+
+    Raises:
+        ValueError: no videos, or k < 1.
+    """
+
+    def __init__(
+        self,
+        kframes: KFrames | str,
+        videos: Sequence[str | os.PathLike[str]],
+        k: int = 8,
+        *,
+        out: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> None:
+        if isinstance(videos, str | os.PathLike) or not videos:
+            raise ValueError(f"videos must be a list of at least one file; got {videos!r}")
+        if k < 1:
+            raise ValueError(f"k must be at least 1; got {k}")
+        super().__init__(**options)
+        self.kframes, self.videos, self.k = kframes, list(videos), k
+        self.out = default_out() if out is None else out
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        found = select_over(as_kframes(self.kframes), self.videos, query_bundle.query_str, self.k)
+        return [node for selection in found for node in nodes(selection, self.out)]
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return await asyncio.to_thread(self._retrieve, query_bundle)  # the host's own blocks the event loop

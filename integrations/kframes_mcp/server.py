@@ -1,0 +1,62 @@
+"""The MCP server: the same tool as LangChain's, over stdio."""
+
+# No `from __future__ import annotations` here: the bounds of k in the tool's signature are values of this call.
+
+import os
+from collections.abc import Sequence
+from typing import Annotated
+
+import anyio.to_thread
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
+from pydantic import Field
+
+from kframes_plugin import __version__
+from kframes_plugin import tool as core
+from kframes_plugin.errors import KFramesError
+from kframes_plugin.kframes import KFrames
+from kframes_plugin.messages import LONG_SIDE, QUALITY
+
+
+def build_server(
+    *,
+    kframes: KFrames,
+    roots: Sequence[str | os.PathLike[str]],
+    hosts: Sequence[str] = (),
+    max_k: int = core.MAX_K,
+    long_side: int = LONG_SIDE,
+    quality: int = QUALITY,
+) -> MCPServer:
+    """A server with the tool ``select_video_frames``; ``run()`` serves it over stdio.
+
+    Args:
+        kframes, roots, hosts, max_k, long_side, quality: as for :class:`kframes_plugin.tool.VideoTool`. Paths that a
+            client names are relative to ``roots``, and no other file is opened.
+
+    Raises:
+        ValueError: no roots, or something that is no directory.
+    """
+    tool = core.VideoTool(kframes, roots=roots, hosts=hosts, max_k=max_k, long_side=long_side, quality=quality)
+    server = MCPServer("kframes", version=__version__, description=core.DESCRIPTION)
+    kinds = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=bool(tool.roots.hosts))
+
+    @server.tool(name=core.NAME, description=core.DESCRIPTION, annotations=kinds, structured_output=False)
+    async def select_video_frames(
+        video: Annotated[str, Field(description=core.VIDEO)],
+        query: Annotated[str, Field(description=core.QUERY)],
+        k: Annotated[int, Field(description=core.K, ge=1, le=max_k)] = min(core.DEFAULT_K, max_k),
+    ) -> CallToolResult:
+        try:
+            shown = await anyio.to_thread.run_sync(tool, video, query, k)
+        except KFramesError as error:
+            raise ToolError(str(error)) from error
+        content: list[ContentBlock] = [TextContent(type="text", text=shown.table)]
+        for caption, data in shown.frames:
+            content += [
+                TextContent(type="text", text=caption),
+                ImageContent(type="image", data=data, mime_type="image/jpeg"),
+            ]
+        return CallToolResult(content=content, structured_content=shown.artifact)
+
+    return server

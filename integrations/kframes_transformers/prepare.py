@@ -1,0 +1,131 @@
+"""prepare: a chat with videos -> the same chat with selected frames, right for one processor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from kframes_plugin.kframes import KFrames
+from kframes_plugin.selection import Selection
+from kframes_plugin.types import Strategy
+from kframes_transformers.styles import STYLES, Style, style_of, takes_video
+
+Message = dict[str, Any]
+SOURCES = ("video", "path", "url")  # the keys under which transformers looks for a video
+
+
+class Prepared(NamedTuple):
+    """What :func:`prepare` gives.
+
+    Attributes:
+        messages: the chat with the selected frames in place of every video.
+        processor_kwargs: for ``processor.apply_chat_template(messages, processor_kwargs=..., ...)``.
+        selections: one a video, in their order.
+    """
+
+    messages: list[Message]
+    processor_kwargs: dict[str, Any]
+    selections: list[Selection]
+
+
+def prepare(
+    messages: Sequence[Message],
+    processor: Any,
+    kframes: KFrames,
+    k: int = 8,
+    *,
+    query: str | None = None,
+    strategy: Strategy | None = None,
+    style: Style = "auto",
+) -> Prepared:
+    """Replace every video of a chat by its k frames for the question, in the form the processor reads right.
+
+    Args:
+        messages: a chat; its video blocks are ``{"type": "video", "video": path}`` ("path" and "url" will do).
+            It is not changed.
+        processor: the processor of the answering model.
+        kframes: the selector.
+        k: frames for each video, >= 1.
+        query: what is looked for; the last text of the user when None.
+        strategy: as for :meth:`KFrames.select`.
+        style: "auto" is the one of the processor's family, see ``styles.py``.
+
+    Raises:
+        ValueError: no query, an unknown style, or one that the processor has no place for.
+        VideoError, SelectorError: as for :meth:`KFrames.select`.
+    """
+    chosen = _checked(style, processor)
+    if not has_video(messages):
+        return Prepared(list(messages), {}, [])
+    looked_for = last_user_text(messages) if query is None else query
+    written: list[Message] = []
+    metadata: list[dict[str, Any]] = []
+    selections: list[Selection] = []
+    for message in messages:
+        if not has_video([message]):
+            written.append(message)
+            continue
+        content: list[dict[str, Any]] = []
+        for block in message["content"]:
+            if not _is_video(block):
+                content.append(block)
+                continue
+            selection = kframes.select(_source(block), looked_for, k, strategy=strategy)
+            blocks, described = STYLES[chosen](selection)
+            content += blocks
+            metadata += described
+            selections.append(selection)
+        written.append({**message, "content": content})
+    kwargs = {"do_sample_frames": False, "video_metadata": metadata} if metadata else {}
+    return Prepared(written, kwargs, selections)
+
+
+def last_user_text(messages: Sequence[Message]) -> str:
+    """The text of the last message of the user that has any.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for message in reversed(messages):
+        if message.get("role") != "user":
+            continue
+        content = message.get("content")
+        texts = [content] if isinstance(content, str) else [b["text"] for b in _blocks(message) if b["type"] == "text"]
+        text = "\n".join(texts).strip()
+        if text:
+            return text
+    raise ValueError("the chat has no text of the user that says what to look for; add one or pass query=")
+
+
+def has_video(messages: Sequence[Message]) -> bool:
+    """Whether any message has a video block."""
+    return any(_is_video(block) for message in messages for block in _blocks(message))
+
+
+def _checked(style: Style, processor: Any) -> Style:
+    if style == "auto":
+        return style_of(processor)
+    if style not in STYLES:
+        raise ValueError(f'style must be "auto" or one of {", ".join(STYLES)}; got {style!r}')
+    if style != "interleaved" and not takes_video(processor):
+        raise ValueError(
+            f"{type(processor).__name__} or its chat template has no place for videos, so style {style!r} cannot be "
+            'written; use style="interleaved"'
+        )
+    return style
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    content = message.get("content")
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list | tuple) else []
+
+
+def _is_video(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "video"
+
+
+def _source(block: dict[str, Any]) -> Any:
+    for key in SOURCES:
+        if block.get(key) is not None:
+            return block[key]
+    raise ValueError(f"a video block must have one of {', '.join(SOURCES)}; got the keys {', '.join(sorted(block))}")

@@ -1,0 +1,146 @@
+"""A selection as a model reads it: chat messages, an OpenAI request, vLLM's multi-modal data, a table in words.
+
+Behind :meth:`Selection.to_messages` and its sisters. The portable form is interleaved: the time of a frame as text,
+then the frame; every model that reads images reads it right. What one family reads better is in the integrations.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from kframes_plugin.selection import Selection
+    from kframes_plugin.types import Clip, Frame
+
+LONG_SIDE = 768  # pixels: an hour of chat with pictures of 4K sits in memory, logs and checkpoints of an agent
+QUALITY = 85
+MILLISECONDS = 1000.0
+
+Messages = list[dict[str, Any]]
+
+
+def chat_messages(selection: Selection, question: str | None, *, reasons: bool = False) -> Messages:
+    """See :meth:`Selection.to_messages`."""
+    content: list[dict[str, Any]] = []
+    for frame in selection.frames:
+        content += [{"type": "text", "text": f"{frame.timestamp:.1f} s:"}, {"type": "image", "image": frame.image}]
+    if reasons and selection.clips:
+        lines = [f"{c.start:.1f}-{c.end:.1f} s ({c.priority}): {c.reason}" for c in selection.clips]
+        content.append({"type": "text", "text": "Key clips:\n" + "\n".join(lines)})
+    content.append({"type": "text", "text": selection.query if question is None else question})
+    return [{"role": "user", "content": content}]
+
+
+def openai_messages(messages: Messages, *, long_side: int = LONG_SIDE, quality: int = QUALITY) -> Messages:
+    """Chat messages with every PIL image as a JPEG data URL, as OpenAI's chat completions take it."""
+    return [
+        {**message, "content": [_openai_part(part, long_side, quality) for part in message["content"]]}
+        for message in messages
+    ]
+
+
+def vllm_data(selection: Selection, *, repeat: int = 1) -> dict[str, Any]:
+    """See :meth:`Selection.to_vllm`."""
+    pictures = np.stack([np.asarray(frame.image) for frame in selection.frames for _ in range(repeat)])
+    metadata = {**video_metadata(selection.frames, selection.duration, repeat=repeat), "do_sample_frames": False}
+    return {"video": [(pictures, metadata)]}
+
+
+def video_metadata(frames: Sequence[Frame], duration: float, *, repeat: int = 1) -> dict[str, Any]:
+    """Metadata of frames passed as one video: the fields of ``transformers.video_utils.VideoMetadata``.
+
+    Processors take the time of a frame to be ``frames_indices[i] / fps``. With an average frame rate that is wrong
+    for a video of variable rate (true 1.667 s, computed 3.683 s), so the grid is a frame a millisecond.
+
+    Args:
+        frames: the frames in time order, at least one.
+        duration: length of what they stand for, seconds: the whole video, or one clip.
+        repeat: how often every frame is passed, >= 1. Two for models that fuse frames in pairs (Qwen-VL, GLM-V).
+
+    Returns:
+        ``total_num_frames`` (milliseconds), ``fps`` (1000.0), ``duration`` (seconds), ``frames_indices``
+        (milliseconds from the start of the video).
+
+    Raises:
+        ValueError: repeat < 1, no frames.
+    """
+    if repeat < 1:
+        raise ValueError(f"repeat must be at least 1; got {repeat}")
+    if not frames:
+        raise ValueError("there are no frames, so there is no video to describe")
+    return {
+        "total_num_frames": max(1, round(duration * MILLISECONDS)),
+        "fps": MILLISECONDS,
+        "duration": duration,
+        "frames_indices": [round(f.timestamp * MILLISECONDS) for f in frames for _ in range(repeat)],
+    }
+
+
+def frame_table(selection: Selection, *, reasons: bool = False) -> str:
+    """The frames as numbered lines, for hosts that lose the order of images: "Frame 1 = 0:05.0 (5.0 s), clip 2, P1"."""
+    count, duration = len(selection.frames), selection.duration
+    lines = [f"{count} frames of a video of {duration:.1f} s, in time order, for: {selection.query}"]
+    for number, frame in enumerate(selection.frames, 1):
+        place = "outside the clips"
+        if (found := clip_of(frame, selection.clips)) is not None:
+            place = f"clip {found}, {selection.clips[found - 1].priority}"
+        lines.append(f"Frame {number} = {clock(frame.timestamp)} ({frame.timestamp:.1f} s), {place}")
+    for number, clip in enumerate(selection.clips, 1):
+        reason = f": {clip.reason}" if reasons and clip.reason else ""
+        lines.append(f"Clip {number} = {clock(clip.start)}-{clock(clip.end)}, {clip.priority}{reason}")
+    lines += [f"Note: {note}" for note in selection.notes]
+    return "\n".join(lines)
+
+
+def clip_of(frame: Frame, clips: Sequence[Clip]) -> int | None:
+    """Number, from 1, of the best clip a frame lies in; None where it lies in none."""
+    for number, clip in enumerate(clips, 1):
+        if clip.start <= frame.timestamp < clip.end:
+            return number
+    for number, clip in enumerate(clips, 1):  # a clip between two frames is shown by the one on screen
+        if frame.timestamp < clip.end and clip.start < frame.end:
+            return number
+    return None
+
+
+def clock(seconds: float) -> str:
+    """12.5 -> "0:12.5", 4000 -> "1:06:40.0"."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{head}:{rest // 10:02d}.{rest % 10}"
+
+
+def jpeg(image: Image.Image, *, long_side: int = LONG_SIDE, quality: int = QUALITY) -> bytes:
+    """A picture as JPEG, its long side at most that many pixels (never enlarged).
+
+    Raises:
+        ValueError: long_side < 1 or quality outside 1..95.
+    """
+    if long_side < 1 or not 1 <= quality <= 95:
+        raise ValueError(f"long_side must be at least 1 and quality in 1..95; got {long_side} and {quality}")
+    small = image.convert("RGB")
+    small.thumbnail((long_side, long_side))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def base64_jpeg(image: Image.Image, *, long_side: int = LONG_SIDE, quality: int = QUALITY) -> str:
+    """:func:`jpeg` as base64 text."""
+    return base64.b64encode(jpeg(image, long_side=long_side, quality=quality)).decode("ascii")
+
+
+def _openai_part(part: dict[str, Any], long_side: int, quality: int) -> dict[str, Any]:
+    if part["type"] != "image":
+        return part
+    data = base64_jpeg(part["image"], long_side=long_side, quality=quality)
+    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}

@@ -1,0 +1,252 @@
+"""What every integration promises, and that each stands alone.
+
+The contract: the frames are those of ``KFrames.select`` for the same video, query and k, each at its true time, no
+reason is given to a model, k is bounded, errors are ours, and a file that cannot be read is said by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_families
+from PIL import Image
+from video_maker import every, make_video, read_number
+
+from kframes_plugin import Clip, KFrames, KFramesError
+
+ROOT = Path(__file__).parents[1]
+HOSTS = {
+    "kframes_transformers": "transformers",
+    "kframes_langchain": "langchain_core",
+    "kframes_llama_index": "llama_index.core",
+    "kframes_mcp": "mcp",
+}
+QUERY = "When is the goal?"
+KF = KFrames(lambda frames, query: [Clip(10, 12, "P1", "a secret reason", 0.9), Clip(3, 4, "P2")], candidates=16)
+
+# What a host is given: the text that its model reads, and the pictures.
+Given = tuple[str, list[Image.Image]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 20 s, 10 frames a second, whose frames say their number; and one that is none."""
+    root = tmp_path_factory.mktemp("videos")
+    make_video(root / "match.mp4", every(100, 200))
+    (root / "broken.mp4").write_bytes(b"not a video" * 100)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_families.gemma3(tmp_path_factory.mktemp("gemma3"))
+
+
+def of_blocks(blocks: list[dict[str, Any]]) -> Given:
+    text = "\n".join(block["text"] for block in blocks if block["type"] == "text")
+    return text, [block["image"] for block in blocks if block["type"] == "image"]
+
+
+def decoded(data: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def opened(paths: list[str]) -> list[Image.Image]:
+    return [Image.open(path) for path in paths]
+
+
+def core_messages(video: Path, k: int, **_: Path) -> Given:
+    return of_blocks(KF.select(video, QUERY, k).to_messages()[0]["content"])
+
+
+def core_openai(video: Path, k: int, **_: Path) -> Given:
+    content = KF.select(video, QUERY, k).to_openai()[0]["content"]
+    images = [decoded(b["image_url"]["url"].split(",")[1]) for b in content if b["type"] == "image_url"]
+    return "\n".join(b["text"] for b in content if b["type"] == "text"), images
+
+
+def transformers_prepare(video: Path, k: int, *, checkpoint: Path, **_: Path) -> Given:
+    from kframes_transformers import prepare
+    from transformers import AutoProcessor
+
+    messages = [{"role": "user", "content": [{"type": "video", "video": video}, {"type": "text", "text": QUERY}]}]
+    return of_blocks(prepare(messages, AutoProcessor.from_pretrained(checkpoint), KF, k).messages[0]["content"])
+
+
+def langchain_tool(video: Path, k: int, **_: Path) -> Given:
+    from kframes_langchain import KFramesTool
+
+    tool = KFramesTool(kframes=KF, roots=[video.parent])
+    message = tool.invoke(
+        {"name": tool.name, "args": {"video": video.name, "query": QUERY, "k": k}, "id": "1", "type": "tool_call"}
+    )
+    if message.status == "error":
+        raise KFramesError(message.content)
+    text = "\n".join(block["text"] for block in message.content if block["type"] == "text")
+    return text, [decoded(block["base64"]) for block in message.content if block["type"] == "image"]
+
+
+def langchain_loader(video: Path, k: int, *, out: Path, **_: Path) -> Given:
+    from kframes_langchain import KFramesLoader
+
+    found = KFramesLoader(video, QUERY, k, kframes=KF, out=out).load()
+    return "\n".join(d.page_content for d in found), opened([d.metadata["image_path"] for d in found])
+
+
+def langchain_retriever(video: Path, k: int, *, out: Path, **_: Path) -> Given:
+    from kframes_langchain import KFramesRetriever
+
+    found = KFramesRetriever(kframes=KF, videos=[video], k=k, out=out).invoke(QUERY)
+    return "\n".join(d.page_content for d in found), opened([d.metadata["image_path"] for d in found])
+
+
+def llama_index_reader(video: Path, k: int, *, out: Path, **_: Path) -> Given:
+    from kframes_llama_index import KFramesReader
+    from llama_index.core.schema import MetadataMode
+
+    found = KFramesReader(KF, QUERY, k, out=out).load_data(video)
+    return "\n".join(d.get_content(MetadataMode.LLM) for d in found), opened([d.image_path for d in found])
+
+
+def llama_index_retriever(video: Path, k: int, *, out: Path, **_: Path) -> Given:
+    from kframes_llama_index import KFramesRetriever
+    from llama_index.core.schema import MetadataMode
+
+    found = KFramesRetriever(KF, [video], k, out=out).retrieve(QUERY)
+    return "\n".join(n.node.get_content(MetadataMode.LLM) for n in found), opened([n.node.image_path for n in found])
+
+
+def mcp_tool(video: Path, k: int, **_: Path) -> Given:
+    import anyio
+    from kframes_mcp import build_server
+    from mcp import Client
+
+    async def call() -> Any:
+        async with Client(build_server(kframes=KF, roots=[video.parent])) as client:
+            return await client.call_tool("select_video_frames", {"video": video.name, "query": QUERY, "k": k})
+
+    answer = anyio.run(call)
+    if answer.is_error:
+        raise KFramesError(answer.content[0].text)
+    text = "\n".join(block.text for block in answer.content if block.type == "text")
+    return text, [decoded(block.data) for block in answer.content if block.type == "image"]
+
+
+SHELLS: list[Callable[..., Given]] = [
+    core_messages,
+    core_openai,
+    transformers_prepare,
+    langchain_tool,
+    langchain_loader,
+    langchain_retriever,
+    llama_index_reader,
+    llama_index_retriever,
+    mcp_tool,
+]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell.__name__)
+class TestContract:
+    @pytest.mark.parametrize("k", [1, 5, 16])
+    def test_the_frames_of_select_at_their_true_times(self, shell, k, folder, checkpoint, tmp_path):
+        text, images = shell(folder / "match.mp4", k, checkpoint=checkpoint, out=tmp_path)
+        expected = KF.select(folder / "match.mp4", QUERY, k)
+        assert [read_number(image) for image in images] == [round(10 * t) for t in expected.timestamps]
+        for time in expected.timestamps:
+            assert f"{time:.1f} s" in text
+        assert "secret" not in text, "a reason makes answers worse"
+
+    def test_the_same_call_gives_the_same(self, shell, folder, checkpoint, tmp_path):
+        first, again = (shell(folder / "match.mp4", 3, checkpoint=checkpoint, out=tmp_path) for _ in range(2))
+        assert first[0] == again[0]
+        assert [image.tobytes() for image in first[1]] == [image.tobytes() for image in again[1]]
+
+    def test_no_k_below_one(self, shell, folder, checkpoint, tmp_path):
+        with pytest.raises((ValueError, KFramesError), match=r"at least 1|greater than or equal to 1"):
+            shell(folder / "match.mp4", 0, checkpoint=checkpoint, out=tmp_path)
+
+    def test_a_broken_video_is_named(self, shell, folder, checkpoint, tmp_path):
+        with pytest.raises(KFramesError, match=r"broken\.mp4: cannot be opened: it is not a video"):
+            shell(folder / "broken.mp4", 3, checkpoint=checkpoint, out=tmp_path)
+
+
+# -------------------------------------------------------------------------------------------------- each stands alone
+
+# One process, so that the hosts are imported once; ours are imported anew for everything that is gone.
+WITHOUT = """
+import importlib, sys
+from pathlib import Path
+
+def states(folder):
+    for name in [n for n in sys.modules if n.partition(".")[0] in (*{hosts!r}, "kframes_plugin")]:
+        del sys.modules[name]
+    sys.path[0] = folder
+    importlib.invalidate_caches()
+    for name in ("kframes_plugin", "kframes_plugin.cli", *{hosts!r}):
+        try:
+            module = importlib.import_module(name)
+            assert Path(module.__file__).is_relative_to(folder), module.__file__
+            yield name, "works"
+        except ImportError as error:
+            yield name, str(error)
+
+sys.path.insert(0, "")
+for missing, folder in {folders!r}.items():
+    print(("without package", missing, dict(states(folder))))
+for missing, host in {hosts!r}.items():
+    kept, sys.modules[host] = sys.modules[host], None
+    print(("without host", missing, dict(states({whole!r}))))
+    sys.modules[host] = kept
+"""
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, str]]:
+    """What can be imported when one package, or one host, is missing."""
+    root = tmp_path_factory.mktemp("without")
+    for missing in (*HOSTS, "nothing"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
+        shutil.copytree(ROOT / "kframes_plugin", root / missing / "kframes_plugin", ignore=ignored)
+        for name in HOSTS:
+            if name != missing:
+                shutil.copytree(ROOT / "integrations" / name, root / missing / name, ignore=ignored)
+            else:  # an editable install must not help out
+                (root / missing / name).mkdir()
+                (root / missing / name / "__init__.py").write_text("raise ImportError('removed')\n")
+    folders = {name: str(root / name) for name in HOSTS}
+    code = WITHOUT.format(folders=folders, hosts=HOSTS, whole=str(root / "nothing"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return {(kind, missing): found for kind, missing, found in map(ast.literal_eval, done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("missing", HOSTS)
+def test_removing_one_package_leaves_the_others(states, missing):
+    found = states["without package", missing]
+    assert found.pop(missing) == "removed"
+    assert len(found) == len(HOSTS) + 1
+    assert set(found.values()) == {"works"}
+
+
+@pytest.mark.parametrize("missing", HOSTS)
+def test_a_missing_host_stops_its_integration_only(states, missing):
+    """Where a host is not installed, importing its integration says so; the core and the others work."""
+    found = states["without host", missing]
+    assert found.pop(missing).startswith(f"import of {HOSTS[missing]} halted")
+    assert len(found) == len(HOSTS) + 1
+    assert set(found.values()) == {"works"}
+
+
+def test_nothing_in_the_core_imports_an_integration_but_the_command_line():
+    for path in (ROOT / "kframes_plugin").rglob("*.py"):
+        if path.name != "cli.py":
+            assert not any(name in path.read_text(encoding="utf-8") for name in HOSTS), path
