@@ -29,7 +29,7 @@ def answer_reward(probabilities: Sequence[float], answer: int, *, tau: float = T
 
     Returns:
         -1 to 1; 0 where the answerer has no preference. Only the right option possible: 1; impossible: -1. A broken
-        answerer (NaN, infinite, negative or all zero) gives ``NEUTRAL``, 0, so that it teaches nothing.
+        answerer (NaN, infinite, negative or all zero) gives ``NEUTRAL``, 0, which is what no preference earns.
 
     Raises:
         ValueError: fewer than two options, ``answer`` is none of them, or tau <= 0.
@@ -38,13 +38,18 @@ def answer_reward(probabilities: Sequence[float], answer: int, *, tau: float = T
         raise ValueError(f"answer must be one of at least 2 options; got answer={answer} of {len(probabilities)}")
     if tau <= 0:
         raise ValueError(f"tau must be > 0; got {tau}")
-    if not all(math.isfinite(p) and p >= 0 for p in probabilities) or not any(probabilities):
+    if broken(probabilities):
         return NEUTRAL
     right = probabilities[answer]
     wrong = (sum(probabilities) - right) / (len(probabilities) - 1)
     if right <= 0 or wrong <= 0:
         return 1.0 if right > 0 else -1.0
     return math.tanh(math.log(right / wrong) / tau)
+
+
+def broken(probabilities: Sequence[float]) -> bool:
+    """Whether an answerer said nothing that can be read: NaN, infinite, negative or all zero."""
+    return not all(math.isfinite(p) and p >= 0 for p in probabilities) or not any(probabilities)
 
 
 def format_reward(
@@ -92,8 +97,13 @@ def frames_of_answer(
     return allocate(clips, k, grid, duration, strategy=strategy)
 
 
-def oracle_answerer(evidence: Sequence[Sequence[tuple[float, float]]], answers: Sequence[int], *, options: int = 4,
-                    sure: float = 0.9) -> Answerer:  # fmt: skip
+def oracle_answerer(
+    evidence: Sequence[Sequence[tuple[float, float]]],
+    answers: Sequence[int],
+    *,
+    options: int = 4,
+    sure: float = 0.9,
+) -> Answerer:
     """An answerer that knows: the more evidence spans hold a frame, the surer it is of the right option.
 
     Args:
