@@ -172,7 +172,7 @@ def test_wrong_arguments():
 
 
 @pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
+def scene_benchmark() -> ModuleType:
     """benchmarks/scenes.py, so that what is asserted is what it prints."""
     path = Path(__file__).parents[1] / "benchmarks" / "scenes.py"
     if not path.is_file():
@@ -186,19 +186,19 @@ def benchmark() -> ModuleType:
     return module
 
 
-def test_a_score_counts_each_cut_once(benchmark):
-    score = benchmark.Score()
-    truth = benchmark.Truth(Path("x"), [1.0, 5.0, 8.0], [(7.5, 8.5), (20.0, 21.0)])
-    benchmark.add_score(score, [0.6, 1.2, 8.1, 20.5, 30.0], truth)
+def test_a_score_counts_each_cut_once(scene_benchmark):
+    score = scene_benchmark.Score()
+    truth = scene_benchmark.Truth(Path("x"), [1.0, 5.0, 8.0], [(7.5, 8.5), (20.0, 21.0)])
+    scene_benchmark.add_score(score, [0.6, 1.2, 8.1, 20.5, 30.0], truth)
     assert (score.right, score.missed, score.wrong) == (1, 1, 2)  # 0.6 and 30.0 are wrong, 5.0 is missed
     assert score.recall == score.precision * 1.5 == 0.5
 
 
 @pytest.mark.timeout(600)
-def test_hard_cuts_of_real_videos(benchmark, shared_videos):
+def test_hard_cuts_of_real_videos(scene_benchmark, shared_videos):
     """Measured: recall .986, precision .954; 4 of the 7 wrong ones are fades or irises that the MANIFEST lacks."""
-    truths = [(group, truth) for group, truth in benchmark.truths_of(shared_videos / "dev") if quick(truth)]
-    scores = benchmark.measure(iter(truths), {"ours": benchmark.ours}, size=64)["ours"]
+    truths = [(group, truth) for group, truth in scene_benchmark.truths_of(shared_videos / "dev") if quick(truth)]
+    scores = scene_benchmark.measure(iter(truths), {"ours": scene_benchmark.ours}, size=64)["ours"]
     whole = scores["all MANIFEST"]
     assert whole.right + whole.missed == 148
     assert whole.recall >= 0.95, scores

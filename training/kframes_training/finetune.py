@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,15 +160,19 @@ def load_model(name: str, *, full: bool) -> Any:
     return model.merge_and_unload() if full else model
 
 
-def main() -> None:
-    """Command line."""
+def main(given: Sequence[str] | None = None) -> None:
+    """Command line.
+
+    Args:
+        given: the words after the program's name; None for those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
     parser.add_argument("--stage", choices=("1", "2", "3"), required=True)
     parser.add_argument("--model", help="start from this directory instead of the file's model (the stage before)")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--full", action="store_true", help="train all weights, whatever the file says of LoRA")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     if arguments.full:
         config["lora"] = None

@@ -6,8 +6,6 @@ labels (dense.py) and takes its frames as vision tokens that were computed once.
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from trl import SFTConfig, SFTTrainer
 
 from kframes_training.dense import DEPTHS, dense_loss
 from kframes_training.nano_data import Batches
+from kframes_training.trainer_settings import JsonlLog, RunSettings, train_or_resume
 
 
 class ResumesVisionModels:
@@ -81,20 +80,6 @@ class StopAfter(TrainerCallback):  # type: ignore[misc]
         control.should_training_stop |= state.global_step >= self.step
 
 
-class JsonlLog(TrainerCallback):  # type: ignore[misc]
-    """Append everything the trainer logs to a file of JSON lines, with the step and the seconds since the start."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path, self.began = Path(path), time.monotonic()
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
-               logs: dict[str, Any] | None = None, **kwargs: Any) -> None:  # fmt: skip
-        line = {"step": state.global_step, "seconds": round(time.monotonic() - self.began, 1), **(logs or {})}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in line.items()}) + "\n")
-
-
 def train_on_batches(
     model: Any,
     processor: ProcessorMixin,
@@ -116,7 +101,7 @@ def train_on_batches(
 
     Args:
         model, processor: nano.
-        batches: the stream; batch i belongs to step i, so a resumed run sees what an undisturbed one would.
+        batches: the stream; each of its first ``steps`` batches is seen once. A resumed run sees what an undisturbed one would.
         folder: checkpoints and ``metrics.jsonl``; a run goes on from the last checkpoint it finds there.
         steps: optimizer steps.
         lr: AdamW's rate; warmed up over ``warmup`` steps, falling linearly over the last ``decay`` share.
@@ -130,33 +115,25 @@ def train_on_batches(
     model.set_attn_implementation("eager" if not torch.cuda.is_available() else "sdpa")
     for parameter in model.model.visual.parameters():
         parameter.requires_grad_(False)
-    falling = max(1, round(decay * steps))
-    config = SFTConfig(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=1,
-        learning_rate=lr,
-        lr_scheduler_type="warmup_stable_decay",
-        lr_scheduler_kwargs={"num_decay_steps": falling, "decay_type": "linear", "min_lr_ratio": 0.02},
-        warmup_steps=warmup,
-        weight_decay=0.01,
-        adam_beta2=0.98,
-        max_grad_norm=1.0,
-        bf16=True,
-        gradient_checkpointing=False,
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        logging_steps=log_every,
-        save_steps=save_every,
-        save_total_limit=2,
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=not torch.cuda.is_available(),
-    )
+    run = RunSettings(folder, steps, lr, save_every=save_every, log_every=log_every, bf16=True)
     trainer = DenseSFTTrainer(
         model,
-        config,
+        SFTConfig(
+            **run.arguments(
+                per_device_train_batch_size=1,
+                lr_scheduler_type="warmup_stable_decay",
+                lr_scheduler_kwargs={
+                    "num_decay_steps": max(1, round(decay * steps)),
+                    "decay_type": "linear",
+                    "min_lr_ratio": 0.02,
+                },
+                warmup_steps=warmup,
+                weight_decay=0.01,
+                adam_beta2=0.98,
+                max_length=None,
+                dataset_kwargs={"skip_prepare_dataset": True},
+            )
+        ),
         data_collator=lambda rows: batches[rows[0]["labels"]],
         train_dataset=Dataset.from_dict({"labels": list(range(steps))}),
         processing_class=processor,
@@ -168,4 +145,4 @@ def train_on_batches(
         depths=depths,
         write=write,
     )
-    trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))
+    train_or_resume(trainer, folder)

@@ -47,7 +47,32 @@ _WHOLE = (
     "give an overview",
 )
 # Nouns that no scene ever shows and that are never trained on: queries of the dev and test splits name them.
-UNKNOWN = ["elephant", "airplane", "umbrella", "dentist", "volcano", "keyboard", "penguin", "lighthouse", "sandwich", "motorcycle", "dancer", "waterfall", "goalkeeper", "telescope", "mushroom", "submarine", "carpet", "judge", "wedding", "tractor", "octopus", "fireworks", "newspaper", "surgeon"]
+UNKNOWN = [
+    "elephant",
+    "airplane",
+    "umbrella",
+    "dentist",
+    "volcano",
+    "keyboard",
+    "penguin",
+    "lighthouse",
+    "sandwich",
+    "motorcycle",
+    "dancer",
+    "waterfall",
+    "goalkeeper",
+    "telescope",
+    "mushroom",
+    "submarine",
+    "carpet",
+    "judge",
+    "wedding",
+    "tractor",
+    "octopus",
+    "fireworks",
+    "newspaper",
+    "surgeon",
+]
 
 
 @dataclass(frozen=True, slots=True)
