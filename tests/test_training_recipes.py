@@ -159,7 +159,12 @@ def recipe(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config["kframes"] |= {"candidates": 4, "frame_size": 56}
     for stage in ("stage1", "stage2"):
         config[stage]["videos"] = [0, 2]
-        config[stage]["trainer"] |= {"max_steps": 1, "gradient_accumulation_steps": 1, "logging_steps": 1}
+        config[stage]["trainer"] |= {
+            "max_steps": 1,
+            "gradient_accumulation_steps": 1,
+            "warmup_steps": 0,
+            "logging_steps": 1,
+        }
         config[stage]["trainer"]["warmup_steps"] = 0  # the one step counts
         config[stage]["trainer"]["dataloader_num_workers"] = 0
     config["stage3"] |= {"videos": [0, 1], "answerer": "oracle", "steps": 1, "generations": 2, "longest": 8,
