@@ -3,12 +3,12 @@
 Every stage leaves its result in a folder of its own and is skipped when that is there, so a run goes on where it
 stopped:
 
-    tower/      stage 0: tokenizer, and a vision tower that sees
-    bank.pt     frames of train videos as that tower sees them
-    sft-<i>/    stages 1 and 2, one phase after the other, with growing numbers of candidates
-    answerer/   a copy of the last phase that answers questions, frozen afterwards
-    grpo/       stage 3
-    final/      the checkpoint: bfloat16 weights, processor, kframes.json
+    tower/             stage 0: tokenizer, and a vision tower that sees
+    bank.safetensors   frames of train videos as that tower sees them
+    stage1.../, stage2/  the phases of the file, one after the other, each with its checkpoint in export/
+    answerer/          a copy of one of them that answers questions, frozen afterwards
+    grpo/              stage 3
+    final/             the checkpoint: bfloat16 weights, processor, kframes.json
 """
 
 from __future__ import annotations

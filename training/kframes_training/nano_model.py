@@ -7,9 +7,7 @@ times make 128 tokens.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,12 +213,3 @@ def frame_tokens(model: Qwen2_5_VLForConditionalGeneration, patches: Tensor) -> 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     half = x.shape[-1] // 2
     return x * cos + torch.cat((-x[..., half:], x[..., :half]), dim=-1) * sin
-
-
-def save_nano(model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, folder: str | Path,
-              settings: dict[str, Any]) -> None:  # fmt: skip
-    """Weights, processor and ``kframes.json`` (T, frame size, prompt format) of a checkpoint."""
-    folder = Path(folder)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    (folder / "kframes.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
