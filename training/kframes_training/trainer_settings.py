@@ -69,4 +69,7 @@ class JsonlLog(TrainerCallback):  # type: ignore[misc]
         line = {"step": state.global_step, "seconds": round(time.monotonic() - self.began, 1), **(logs or {})}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in line.items()}) + "\n")
+            # six digits, not six decimals: a learning rate is 1e-6
+            file.write(
+                json.dumps({k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in line.items()}) + "\n"
+            )
