@@ -1,4 +1,4 @@
-"""Train a pretrained MLLM into a selector: ``python -m kframes_training.finetune recipes/qwen2_5_vl_3b.yaml --stage 1``.
+"""Train a pretrained MLLM into a selector: ``python -m kframes_training.finetune qwen2_5_vl_3b.yaml --stage 1``.
 
 The same classes as nano's, without dense labels: SFTTrainer for stages 1 and 2, GRPOTrainer for stage 3. Start it with
 ``accelerate launch`` for several GPUs. LoRA or full weights is a line of the file.

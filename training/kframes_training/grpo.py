@@ -7,19 +7,20 @@ those frames; rewards.py turns its p(option) into a number. No clip labels are u
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from transformers import AutoModelForImageTextToText, ProcessorMixin
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOTrainer
 
 from kframes_plugin.prompt import DEFAULT_FORMAT, PromptFormat, build_messages, split_images
 from kframes_plugin.types import Frame, Strategy
 from kframes_training.group_sampling import SharesPrompts
 from kframes_training.rewards import TAU, Answerer, answer_reward, broken, format_reward, frames_of_answer
 from kframes_training.sft import ResumesVisionModels
-from kframes_training.trainer_settings import JsonlLog, RunSettings, train_or_resume
+from kframes_training.trainer_settings import JsonlLog, RLSettings, train_or_resume
 
 
 class ClipGRPOTrainer(ResumesVisionModels, GRPOTrainer):  # type: ignore[misc]
@@ -31,8 +32,6 @@ class SharedPromptGRPOTrainer(SharesPrompts, ClipGRPOTrainer):
 
 
 RewardFunction = Callable[..., list[float]]
-# What a model must not write; where a tokenizer has them
-FORBIDDEN = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|im_start|>")
 
 
 def grpo_row(frames: Sequence[Frame], query: str, question: int, answer: int, duration: float,
@@ -84,20 +83,16 @@ def reward_functions(
     def of_answer(
         completions: list[Any], *, times: Any, duration: Any, question: Any, answer: Any, **trainer: Any
     ) -> list[float]:
-        asked: dict[tuple[int, tuple[float, ...]], Sequence[float]] = {}
-        earned, failed = [], 0
-        for text, seconds, length, index, right in zip(
-            map(text_of, completions), times, duration, question, answer, strict=True
-        ):
-            chosen = frames_of_answer(text, length, k, fmt=fmt, times=seconds, strategy=strategy)
-            key = (index, tuple(chosen))
-            if key not in asked:
-                asked[key] = answerer(chosen, index)
-            failed += broken(asked[key])
-            earned.append(answer_reward(asked[key], right, tau=tau))
+        rows = zip(map(text_of, completions), times, duration, strict=True)
+        chosen = [
+            tuple(frames_of_answer(text, length, k, fmt=fmt, times=seconds, strategy=strategy))
+            for text, seconds, length in rows
+        ]
+        asked = list(zip(chosen, question, strict=True))
+        known = {key: answerer(*key) for key in dict.fromkeys(asked)}
         if "log_metric" in trainer:
-            trainer["log_metric"]("broken_answers", failed / len(earned))
-        return earned
+            trainer["log_metric"]("broken_answers", sum(broken(known[key]) for key in asked) / len(asked))
+        return [answer_reward(known[key], right, tau=tau) for key, right in zip(asked, answer, strict=True)]
 
     def of_format(completions: list[Any], *, times: Any, duration: Any, **_: Any) -> list[float]:
         return [
@@ -123,18 +118,8 @@ def train_grpo(
     rewards: list[RewardFunction],
     folder: str | Path,
     *,
-    steps: int,
-    lr: float = 1e-6,
-    beta: float = 0.01,
-    generations: int = 8,
-    prompts: int = 1,
-    longest: int = 128,
-    temperature: float = 1.0,
-    format_weight: float = 0.2,
     lora: Any = None,
-    train_merger: bool = False,
-    share_prompts: bool = False,
-    **others: Any,
+    **settings: Any,
 ) -> GRPOTrainer:
     """Train the policy in place (or an adapter of it), vision tower frozen.
 
@@ -144,18 +129,8 @@ def train_grpo(
         rows: from :func:`grpo_row`, or a Dataset of such rows.
         rewards: from :func:`reward_functions`.
         folder: checkpoints and ``metrics.jsonl``; a run goes on from the last checkpoint it finds there.
-        steps: optimizer steps.
-        lr, beta: the paper's 1e-6 and KL coefficient .01.
-        generations: answers for every prompt, whose rewards are compared.
-        prompts: per step.
-        longest: tokens of an answer.
-        temperature: of sampling.
-        format_weight: weight of the format reward (that of the answer is 1).
         lora: a peft config, or None for full weights.
-        train_merger: train the tower's merger (the projector) too.
-        share_prompts: compute what the answers to a prompt share once: the same numbers in a fraction of the time, for
-            one process and without activation checkpointing.
-        others: further settings of GRPOConfig.
+        settings: those of :class:`RLSettings` (``steps`` is needed), and any other of GRPOConfig.
 
     Returns:
         The trainer, after training; its ``model`` is the policy, with its adapter if there is one.
@@ -163,27 +138,18 @@ def train_grpo(
     Raises:
         ValueError: ``share_prompts`` where it cannot be.
     """
-    run = RunSettings(Path(folder), steps, lr, save_every=50, log_every=1)
-    settings = run.arguments(
-        lr_scheduler_type="constant",
-        beta=beta,
-        num_generations=generations,
-        per_device_train_batch_size=generations * prompts,
-        max_completion_length=longest,
-        temperature=temperature,
-        reward_weights=[1.0, format_weight],
-        generation_kwargs={"suppress_tokens": forbidden(processor)},
-    )
-    trainer = (SharedPromptGRPOTrainer if share_prompts else ClipGRPOTrainer)(
-        _policy(model, train_merger),
+    own = {field.name for field in fields(RLSettings)} & settings.keys()
+    plan, folder = RLSettings(**{name: settings.pop(name) for name in own}), Path(folder)
+    trainer = (SharedPromptGRPOTrainer if plan.share_prompts else ClipGRPOTrainer)(
+        _policy(model, plan.train_merger),
         rewards,
-        GRPOConfig(**settings | others),
+        plan.config(folder, processor, **settings),
         train_dataset=rows if isinstance(rows, Dataset) else kept_rows(rows),
         processing_class=processor,
-        callbacks=[JsonlLog(run.folder / "metrics.jsonl")],
+        callbacks=[JsonlLog(folder / "metrics.jsonl")],
         peft_config=lora,
     )
-    train_or_resume(trainer, run.folder)
+    train_or_resume(trainer, folder)
     return trainer
 
 
@@ -195,12 +161,6 @@ def kept_rows(rows: Sequence[dict[str, Any]]) -> Dataset:
         return {key: [held[number][key] for number in columns["number"]] for key in held[0]}
 
     return Dataset.from_dict({"number": list(range(len(held)))}).with_transform(read)
-
-
-def forbidden(processor: ProcessorMixin) -> list[int]:
-    """Tokens that must not be sampled: an image mark in an answer would ask for an image that is not there."""
-    known = getattr(processor, "tokenizer", processor).get_vocab()
-    return [known[token] for token in FORBIDDEN if token in known]
 
 
 def _policy(model: Any, train_merger: bool) -> Any:

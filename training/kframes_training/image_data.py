@@ -1,4 +1,4 @@
-"""SynthScenes as rows of ``images`` for TRL: what a pretrained model trains on. Pictures are drawn when a row is read."""
+"""SynthScenes as rows of ``images`` for TRL: what a pretrained model trains on. Pictures are drawn when read."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ def sft_dataset(
     """Rows of stages 1 and 2 on the videos of the seeds, tasks drawn by their shares.
 
     Args:
-        seeds: of the videos.
-        candidates: T.
+        seeds, candidates: of the videos; T.
         size: (width, height) of a frame, pixels.
         tasks: shares of the keys of STAGE1 and STAGE2.
         fmt: how times are written.

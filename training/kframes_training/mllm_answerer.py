@@ -1,4 +1,4 @@
-"""The frozen answerer of stage 3 for pretrained models: any image-text-to-text model, asked for the letter of an option.
+"""The frozen answerer of stage 3 for pretrained models: an image-text-to-text model, asked for the letter of an option.
 
 The paper's is Qwen2.5-VL-7B. It sees the k frames with their times, the question and its options, and its logits of the
 letters are the probabilities that the reward compares.

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import ProcessorMixin, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import GRPOConfig
+
+# What a model must not write; where a tokenizer has them
+FORBIDDEN = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|im_start|>")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,55 @@ class RunSettings:
             "report_to": "none",
             "disable_tqdm": True,
         } | others
+
+
+@dataclass(frozen=True)
+class RLSettings:
+    """How stage 3 is trained.
+
+    Attributes:
+        steps: optimizer steps.
+        lr, beta: the paper's 1e-6 and KL coefficient .01.
+        generations: answers for every prompt, whose rewards are compared.
+        prompts: per step.
+        longest: tokens of an answer.
+        temperature: of sampling.
+        format_weight: weight of the format reward (that of the answer is 1).
+        train_merger: train the tower's merger (the projector) too.
+        share_prompts: compute what the answers to a prompt share once: the same numbers in a fraction of the time, for
+            one process and without activation checkpointing.
+    """
+
+    steps: int
+    lr: float = 1e-6
+    beta: float = 0.01
+    generations: int = 8
+    prompts: int = 1
+    longest: int = 128
+    temperature: float = 1.0
+    format_weight: float = 0.2
+    train_merger: bool = False
+    share_prompts: bool = False
+
+    def config(self, folder: Path, processor: ProcessorMixin, **others: Any) -> GRPOConfig:
+        """The trainer's own settings; ``others`` come on top and win."""
+        settings = RunSettings(folder, self.steps, self.lr, save_every=50, log_every=1).arguments(
+            lr_scheduler_type="constant",
+            beta=self.beta,
+            num_generations=self.generations,
+            per_device_train_batch_size=self.generations * self.prompts,
+            max_completion_length=self.longest,
+            temperature=self.temperature,
+            reward_weights=[1.0, self.format_weight],
+            generation_kwargs={"suppress_tokens": forbidden(processor)},
+        )
+        return GRPOConfig(**settings | others)
+
+
+def forbidden(processor: ProcessorMixin) -> list[int]:
+    """Tokens that must not be sampled: an image mark in an answer would ask for an image that is not there."""
+    known = getattr(processor, "tokenizer", processor).get_vocab()
+    return [known[token] for token in FORBIDDEN if token in known]
 
 
 def train_or_resume(trainer: Trainer, folder: str | Path) -> None:
