@@ -22,8 +22,6 @@ from kframes_plugin.types import Clip, Frame, Prediction, Span
 
 MAX_REASON = 200  # characters: about 20 words and 50 tokens
 MAX_CLIPS = 64
-# How relevant a frame is to a query, as dense labels say it: nothing asked for is seen, some of it, secondary, top.
-RELEVANCE = ("none", "part", "P2", "P1")
 DECIMALS = 1  # seconds are written to a tenth; a frame of a 30-fps video lasts 0.03 s
 # What dense labels call a frame: no attribute of the query holds in it, some do, it is secondary, it is top.
 RELEVANCE = ("none", "part", "P2", "P1")

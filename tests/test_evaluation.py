@@ -25,14 +25,14 @@ from kframes_training.evaluation.bench import Record, Settings
 from kframes_training.evaluation.contenders import Contender, ablations, main_contenders
 from kframes_training.evaluation.exam import exam_of, kind_of
 from kframes_training.evaluation.metrics import clip_scores
-from kframes_training.evaluation.reader import UNSEEN, NanoReader
+from kframes_training.evaluation.reader import NanoReader
 from kframes_training.evaluation.report import report_of
 from kframes_training.evaluation.running import run
 from kframes_training.evaluation.statistics import difference, discordant, estimate, mcnemar
 from kframes_training.evaluation.summary import costs_of, values_of
 from kframes_training.evaluation.videos import video_on_disk
 from kframes_training.nano import texts
-from kframes_training.nano_data import FORMAT, Row, prompt_ids
+from kframes_training.nano_data import FORMAT, UNSEEN, Row, prompt_ids
 from kframes_training.nano_model import build_nano, build_processor, build_tokenizer
 from kframes_training.synthetic import SPLITS, sample_video
 from kframes_training.synthetic.language import UNKNOWN, Query

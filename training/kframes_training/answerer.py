@@ -17,12 +17,12 @@ from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen2_5_VLForCon
 
 from kframes_plugin.types import Frame
 from kframes_training.dense import embed
-from kframes_training.nano_data import Batches, Row, compose, prompt_ids
+from kframes_training.nano_data import UNSEEN, Batches, Row, compose, padded_left, prompt_ids
 from kframes_training.nano_model import FRAME, frame_tokens, patches_of
 from kframes_training.rewards import Answerer
 from kframes_training.synthetic.draw import draw
 from kframes_training.synthetic.language import Question, questions
-from kframes_training.synthetic.world import Scene, Thing, Video
+from kframes_training.synthetic.world import Scene, Video
 
 BICUBIC = Resampling.BICUBIC
 SPREAD = 48  # candidates of a composed video, from which the k frames are taken
@@ -92,10 +92,7 @@ def _probabilities(
     options: Sequence[Sequence[str]],
 ) -> list[list[float]]:
     pad, language, many = tokenizer.pad_token_id, model.model.language_model, len(options[0])
-    prompts = [prompt_ids(row, tokenizer) for row in rows]
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])
-    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    ids, mask = padded_left([prompt_ids(row, tokenizer) for row in rows], pad)
     cache = DynamicCache(config=language.config)
     frames = torch.cat([row.tokens for row in rows])
     seen = language(
@@ -145,6 +142,13 @@ def answerer_of(
     return answer
 
 
+@torch.no_grad()
+def see_frames(model: Qwen2_5_VLForConditionalGeneration, frames: Sequence[Frame]) -> torch.Tensor:
+    """The token of every decoded frame, of any size: (n, width)."""
+    pictures = [np.asarray(frame.image.convert("RGB").resize((FRAME, FRAME), BICUBIC)) for frame in frames]
+    return frame_tokens(model, patches_of(np.stack(pictures)))
+
+
 def answer_from_frames(
     model: Qwen2_5_VLForConditionalGeneration,
     tokenizer: PreTrainedTokenizerBase,
@@ -152,11 +156,5 @@ def answer_from_frames(
     question: Question,
 ) -> list[float]:
     """p(option) from decoded frames of any size."""
-    pictures = np.stack([np.asarray(frame.image.convert("RGB").resize((FRAME, FRAME), BICUBIC)) for frame in frames])
-    with torch.no_grad():
-        tokens = frame_tokens(model, patches_of(pictures))
-    blank = Scene(
-        0.0, 1.0, "black", "plain", (Thing("circle", "red", "big", "still", 0.5, 0.5),)
-    )  # labels are not read
-    row = Row(question.text, "", (0,) * len(frames), (blank,) * len(frames), tokens, "qa")
+    row = Row(question.text, "", (0,) * len(frames), (UNSEEN,) * len(frames), see_frames(model, frames), "qa")
     return option_probabilities(model, tokenizer, [row], [question.options])[0]

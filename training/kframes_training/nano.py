@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -158,6 +159,7 @@ def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path, candi
     ).save(folder)
 
 
+@cache
 def vocabulary() -> tuple[str, ...]:
     """Every word that queries of training are made of, in lower case: nano abstains where another one is asked for."""
     return tuple(sorted({word.lower() for text in texts() for word in words_of(text)}))

@@ -24,12 +24,14 @@ from kframes_training.synthetic.draw import draw_scene
 from kframes_training.synthetic.language import DOING, Query, _reason, caption_scene, describe_thing, make_query
 from kframes_training.synthetic.rows import clips_of
 from kframes_training.synthetic.wanted import invented, present
-from kframes_training.synthetic.world import SPLITS, Scene, _alike, sample_video
+from kframes_training.synthetic.world import SPLITS, Scene, Thing, _alike, sample_video
 from kframes_training.vision import roughen_frames
 
 FORMAT = PromptFormat(time_format="index", query_position="before", instruction="short", reasons=True)
 IGNORE = -100
 SIGHTS = 5
+# What the frames of a row "show" where nothing reads its dense labels
+UNSEEN = Scene(0.0, 1.0, "black", "plain", (Thing("circle", "red", "big", "still", 0.5, 0.5),))
 # Shares of the tasks. Stage 1: a caption -> its span, a span -> its caption, (span, query) -> score 1 to 5.
 STAGE1 = {"word": 2.0, "ground": 4.0, "describe": 2.0, "score": 2.0}
 STAGE2 = {"needle": 6.0, "attribute": 2.0, "action": 2.0, "order": 2.0, "count": 3.0, "holistic": 0.5, "absent": 3.0}
@@ -319,6 +321,14 @@ def clip_starts(row: Row) -> list[int | None]:
     for start, end in clips:
         starts[start:end] = [start] * (end - start)
     return starts
+
+
+def padded_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Prompts as ids and mask, int64 (n, longest), ``pad`` in front, so that all end together and can be written on."""
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[pad] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    return ids, mask
 
 
 def prompt_ids(row: Row, tokenizer: PreTrainedTokenizerBase) -> list[int]:

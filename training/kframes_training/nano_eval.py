@@ -18,7 +18,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen2_5_VLForCon
 from kframes_plugin.prompt import parse_clips
 from kframes_training.dense import embed
 from kframes_training.evaluation.clips import iou
-from kframes_training.nano_data import FORMAT, Row, candidate_times, prompt_ids
+from kframes_training.nano_data import FORMAT, Row, candidate_times, padded_left, prompt_ids
 from kframes_training.nano_model import FRAME, frame_tokens, patches_of
 from kframes_training.synthetic.draw import draw
 from kframes_training.synthetic.language import queries
@@ -28,16 +28,10 @@ from kframes_training.synthetic.world import sample_video
 
 @torch.no_grad()
 def write(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row],
-          limit: int = 128, temperature: float = 0.0, generator: torch.Generator | None = None) -> list[str]:  # fmt: skip
-    """What the model writes for the rows' prompts: the likeliest answer, or at ``temperature`` > 0 a sample.
-
-    All prompts go through the model together, padded on the left.
-    """
-    prompts = [prompt_ids(row, tokenizer) for row in rows]
-    longest = max(map(len, prompts))
+          limit: int = 128) -> list[str]:  # fmt: skip
+    """The likeliest answers to the rows' prompts; all go through the model together."""
     pad, stop = tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")
-    ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])
-    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    ids, mask = padded_left([prompt_ids(row, tokenizer) for row in rows], pad)
     language = model.model.language_model
     cache = DynamicCache(config=language.config)
     step: Tensor = embed(model, ids, torch.cat([row.tokens for row in rows]))
@@ -47,11 +41,7 @@ def write(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokeni
     for _ in range(limit):
         hidden = language(inputs_embeds=step, attention_mask=mask, position_ids=places, past_key_values=cache,
                           use_cache=True).last_hidden_state[:, -1]  # fmt: skip
-        logits = model.lm_head(hidden)
-        if temperature:
-            token = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]
-        else:
-            token = logits.argmax(-1)
+        token = model.lm_head(hidden).argmax(-1)
         token = torch.where(done, torch.full_like(token, pad), token)
         written.append(token)
         done |= token == stop

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
@@ -14,12 +13,10 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from kframes_plugin.allocation import allocate
 from kframes_plugin.types import Clip, Frame, Span
 from kframes_plugin.video import OpenVideo
-from kframes_training.answerer import BICUBIC, option_probabilities
+from kframes_training.answerer import option_probabilities, see_frames
 from kframes_training.evaluation.contenders import Contender
-from kframes_training.evaluation.reader import UNSEEN
 from kframes_training.nano import load_tokenizer
-from kframes_training.nano_data import Row
-from kframes_training.nano_model import FRAME, frame_tokens, patches_of
+from kframes_training.nano_data import UNSEEN, Row
 from kframes_training.synthetic.language import Question
 
 Asked = tuple[int, tuple[float, ...]]  # index of the question, timestamps of the frames
@@ -48,12 +45,7 @@ class TinyAnswerer:
     @torch.no_grad()
     def see(self, frames: Sequence[Frame], batch: int = 64) -> Tensor:
         """The token of every frame, as ``answer_from_frames`` makes it: (n, width)."""
-        parts = []
-        for start in range(0, len(frames), batch):
-            shrunk = [
-                frame.image.convert("RGB").resize((FRAME, FRAME), BICUBIC) for frame in frames[start : start + batch]
-            ]
-            parts.append(frame_tokens(self.model, patches_of(np.stack([np.asarray(image) for image in shrunk]))))
+        parts = [see_frames(self.model, frames[start : start + batch]) for start in range(0, len(frames), batch)]
         return torch.cat(parts)
 
     @torch.no_grad()

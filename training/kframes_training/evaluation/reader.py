@@ -26,13 +26,9 @@ from kframes_plugin.relevance import PROBABILITY, clips_from_scores
 from kframes_plugin.types import Candidates, Frame, Prediction
 from kframes_plugin.vocabulary import in_known_case, refusal
 from kframes_training.dense import embed, only_layers
-from kframes_training.nano_data import FORMAT, Row, prompt_ids
+from kframes_training.nano_data import FORMAT, UNSEEN, Row, padded_left, prompt_ids
 from kframes_training.nano_eval import write
 from kframes_training.nano_model import FRAME, PATCH, frame_tokens
-from kframes_training.synthetic.world import Scene, Thing
-
-# A row names what its frames show, for the dense labels of training; nothing here reads them.
-UNSEEN = Scene(0.0, 1.0, "black", "plain", (Thing("circle", "red", "big", "still", 0.5, 0.5),))
 
 
 @dataclass(frozen=True)
@@ -164,9 +160,8 @@ class NanoReader:
     @torch.no_grad()
     def _generate(self, prompts: Sequence[Sequence[int]], tokens: Tensor, limit: int) -> list[str]:
         """The likeliest answer to every prompt by transformers' own ``generate``: for prompts that no row can hold."""
-        longest, pad = max(map(len, prompts)), self.tokenizer.pad_token_id
-        ids = torch.tensor([[pad] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
-        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        pad = self.tokenizer.pad_token_id
+        ids, mask = padded_left(prompts, pad)
         stop = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
         greedy = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=stop, pad_token_id=pad)
         embeds = embed(self.model, ids, tokens)
