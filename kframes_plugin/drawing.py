@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 
-from kframes_plugin.allocation import allocate, check_strategy, resolve
+from kframes_plugin.allocation import Floats, allocate, check_strategy, resolve
 from kframes_plugin.selection import Selection
-from kframes_plugin.types import Cost, Frame, Strategy
+from kframes_plugin.types import Cost, Frame, Span, Strategy
 from kframes_plugin.video import OpenVideo
 
 log = logging.getLogger("kframes")
@@ -29,7 +29,7 @@ def draw(found: Selection, video: OpenVideo, k: int, strategy: Strategy, progres
         times = allocate(
             found.clips,
             k,
-            video.timestamps,
+            _pool(video.timestamps, found.drawing.within, k),
             video.duration,
             strategy=strategy,
             scenes=found.scenes,
@@ -59,6 +59,13 @@ def draw(found: Selection, video: OpenVideo, k: int, strategy: Strategy, progres
         drawing=drawing,
         _opened=video,
     )
+
+
+def _pool(timestamps: Floats, within: Sequence[Span], k: int) -> Floats:
+    """The timestamps inside the spans, if they are at least k; otherwise all."""
+    edges = np.array(within, dtype=np.float64).reshape(-1, 2)
+    inside = timestamps[((timestamps[:, None] >= edges[:, 0]) & (timestamps[:, None] < edges[:, 1])).any(axis=1)]
+    return inside if len(inside) >= k else timestamps
 
 
 def redraw(selection: Selection, k: int, strategy: Strategy) -> Selection:

@@ -31,12 +31,14 @@ class Drawing:
         allocation: weights and shares.
         frame_size: size of the keyframes as for :meth:`OpenVideo.frames_at`; None is the size of the video.
         video_options: keyword arguments of :class:`OpenVideo`.
+        within: spans, seconds, from which all frames come as long as they hold k; none: the whole video.
     """
 
     strategy: Strategy = "auto"
     allocation: Allocation = DEFAULT
     frame_size: int | tuple[int, int] | None = None
     video_options: Mapping[str, Any] = field(default_factory=dict)
+    within: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,7 @@ class Selection:
                     frames.append(Frame(entry["timestamp"], entry["duration"], image.convert("RGB")))
             drawing = plain.pop("drawing")
             drawing["allocation"] = Allocation(**drawing["allocation"])
+            drawing["within"] = tuple((start, end) for start, end in drawing.get("within", ()))
             if isinstance(drawing["frame_size"], list):
                 drawing["frame_size"] = tuple(drawing["frame_size"])
             return Selection(

@@ -27,7 +27,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from video_maker import every, make_video, read_number
 
-from kframes_plugin import Clip, KFrames, VideoError
+from kframes_plugin import Clip, KFrames, Selection, VideoError
 
 KF = KFrames(lambda frames, query: [Clip(10, 12, "P1", "a secret reason", 0.9), Clip(3, 4, "P2")], candidates=16)
 
@@ -303,6 +303,19 @@ def test_no_clip_inside_means_frames_over_the_given_ones_and_a_note(folder):
     assert "the selector found no clip inside the given ones" in selection.notes[0]
     with pytest.raises(ValueError, match=r"lasts 19\.9 s; the clips \[\(30, 40\)\] lie after its end"):
         select_within(KF, str(folder / "a.mp4"), [(30, 40)], "q", 4)
+
+
+def test_clips_with_fewer_frames_than_k_are_filled_up_inside_the_given_ones(folder, tmp_path):
+    """Half a second of the clip lies inside, 5 frames; the other 3 come from the rest of what was given."""
+    given = [(1.0, 2.0), (5.0, 6.5)]
+    found = select_within(seen_by([]), str(folder / "a.mp4"), given, "q", 8)
+    loaded = Selection.load(found.save(tmp_path))
+    for selection in (found, found.resample(7), loaded.resample(7)):
+        times = selection.timestamps
+        assert len(times) == selection.k
+        assert sum(6 <= t < 6.5 for t in times) == 5
+        assert all(any(start <= t < end for start, end in given) for t in times), times
+    assert len(found.resample(60).timestamps) == 60, "more than they hold: from the whole video"
 
 
 async def test_a_postprocessor_needs_a_query_only_for_videos(folder, tmp_path):

@@ -108,7 +108,7 @@ def select_within(kframes: KFrames, video: str, spans: Sequence[Span], query: st
             notes=notes,
             duration=opened.duration,
             candidates=tuple(frame.timestamp for frame in candidates),
-            drawing=kframes.drawing,
+            drawing=replace(kframes.drawing, within=tuple(inside)),
             _opened=opened,
         )
         return replace(selection.resample(k, "focused"), _opened=None)

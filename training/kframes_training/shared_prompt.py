@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
+from packaging.version import Version
 from torch import Tensor
 from transformers import Cache, GenerationConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+# what ``generate`` calls the keys and values it goes on from; the old name is an error in our tests and gone in 6.0
+CACHE = "cache" if Version(transformers.__version__) >= Version("5.24.0") else "past_key_values"
 
 
 @dataclass(frozen=True)
@@ -119,5 +124,5 @@ def write(model: Any, prompts: Prompts, sights: Sequence[Tensor], config: Genera
     cache, delta = read(model, prompts, sights)
     ids, mask = prompts.ids[prompts.rows], prompts.mask[prompts.rows]
     model.model.rope_deltas = delta
-    out: Tensor = model.generate(input_ids=ids, attention_mask=mask, past_key_values=cache, generation_config=config)
+    out: Tensor = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, **{CACHE: cache})
     return out[:, ids.shape[1] :]
