@@ -1,6 +1,6 @@
 """KFrames: the whole flow. Read this first.
 
-    path -> OpenVideo -> candidate frames -> selector(frames, query) -> clips
+    path -> OpenVideo -> candidate frames -> selector(frames, query) -> clips -> ends on cuts
          -> allocate(clips, k) -> timestamps -> frames -> Selection
 
 The selector never sees k: it names the clips that matter, and the budget is spent afterwards.
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from kframes_plugin.allocation import DEFAULT, Allocation, check_strategy
+from kframes_plugin.boundaries import snap_to_cuts
 from kframes_plugin.by_name import load_selector
 from kframes_plugin.drawing import Progress, check_request, draw, for_step, tell
 from kframes_plugin.scenes import detect_scenes
@@ -41,6 +42,9 @@ class KFrames:
             asks for, else 448.
         frame_size: the same for the keyframes; None is the size of the video.
         video_options: keyword arguments for :class:`~kframes_plugin.video.OpenVideo`: decoder, limits, allow_urls.
+        snap_to_cuts: move the ends of clips to cuts between the candidates around them, at the cost of some more
+            decoded frames: see :func:`~kframes_plugin.boundaries.snap_to_cuts`. Where there is no cut, nothing moves.
+            When None, what the selector asks for, else False: a function of yours may know its times exactly.
 
     Raises:
         TypeError: the selector is not callable.
@@ -57,6 +61,7 @@ class KFrames:
         candidate_size: int | tuple[int, int] | None = None,
         frame_size: int | tuple[int, int] | None = None,
         video_options: Mapping[str, Any] | None = None,
+        snap_to_cuts: bool | None = None,
     ) -> None:
         if not callable(selector):
             raise TypeError(f"selector must be callable as selector(frames, query); got {type(selector).__name__}")
@@ -66,6 +71,7 @@ class KFrames:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
         self.candidate_size = candidate_size or getattr(selector, "frame_size", None) or CANDIDATE_SIZE
         self.drawing = Drawing(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))
+        self.snap_to_cuts: bool = getattr(selector, "snap_to_cuts", False) if snap_to_cuts is None else snap_to_cuts
 
     @classmethod
     def from_pretrained(
@@ -175,13 +181,14 @@ class VideoSession:
         clips = _inside(kframes.selector(frames, query), self.duration)
         tell(self.video.path, clips.notes)
         predicted = Cost(candidates=len(frames), seconds={"selector": perf_counter() - start})
-        cost, self._unpaid = self._unpaid + predicted + clips.cost, Cost()
+        named, snapped = self._snapped(clips)
+        cost, self._unpaid = self._unpaid + predicted + clips.cost + snapped, Cost()
         found = Selection(
             video=self.video.path,
             query=query,
             k=k,
             strategy="uniform",
-            clips=tuple(clips),
+            clips=named,
             frames=(),
             cost=cost,
             notes=clips.notes,
@@ -204,6 +211,15 @@ class VideoSession:
             self._scenes = tuple(detect_scenes(self._candidates, self.duration))
             self._unpaid += Cost(frames_decoded=self.video.frames_decoded - before, seconds=seconds)
         return self._candidates
+
+    def _snapped(self, clips: Prediction) -> tuple[tuple[Clip, ...], Cost]:
+        """The clips with their ends on cuts, where that is asked for, and what finding these cost."""
+        if not clips or not self._kframes.snap_to_cuts:
+            return tuple(clips), Cost()
+        start, before = perf_counter(), self.video.frames_decoded
+        moved = snap_to_cuts(clips, self.candidates(), self.video, size=self._kframes.candidate_size)
+        decoded = self.video.frames_decoded - before
+        return tuple(moved), Cost(frames_decoded=decoded, seconds={"boundaries": perf_counter() - start})
 
     def close(self) -> None:
         """Close the video (not one that was given opened)."""

@@ -20,6 +20,7 @@ from PIL import Image
 
 from kframes_plugin.types import Candidates, Frame, Span
 
+FrameHistograms = NDArray[np.float32]
 SIDE, GRID, BINS = 48, 6, 16  # pixels a side, blocks a side, bins a channel. 4 blocks: precision -.02; 8: no better
 
 
@@ -108,18 +109,18 @@ class _Step:
     time: float
     gap: float
     jump: float
-    histograms: NDArray[np.float32]
+    histograms: FrameHistograms
 
 
 def _steps(frames: Iterable[Frame]) -> Iterator[_Step]:
     last: _Step | None = None
     for frame in frames:
-        histograms = _histograms(frame.image)
+        histograms = frame_histograms(frame.image)
         if last is None:
             last = _Step(frame.timestamp, 0.0, 0.0, histograms)
         else:
             gap = frame.timestamp - last.time
-            last = _Step(frame.timestamp, gap, _difference(last.histograms, histograms), histograms)
+            last = _Step(frame.timestamp, gap, frame_difference(last.histograms, histograms), histograms)
         yield last
 
 
@@ -127,16 +128,16 @@ _BLOCK = np.arange(SIDE) * GRID // SIDE
 _FIRST_BIN = (((_BLOCK[:, None] * GRID + _BLOCK)[..., None]) * 3 + np.arange(3)) * BINS  # (SIDE, SIDE, 3)
 
 
-def _histograms(image: Image.Image) -> NDArray[np.float32]:
+def frame_histograms(image: Image.Image) -> FrameHistograms:
     """Cumulative histograms (blocks x channels, BINS - 1) of brightness and two colours; each rises from 0 to 1."""
     small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX).convert("YCbCr")
     levels = np.asarray(small) // (256 // BINS)
     counts = np.bincount((_FIRST_BIN + levels).ravel(), minlength=GRID * GRID * 3 * BINS).reshape(-1, BINS)
-    shares: NDArray[np.float32] = np.cumsum(counts, axis=1, dtype=np.float32)[:, :-1] / np.float32((SIDE // GRID) ** 2)
+    shares: FrameHistograms = np.cumsum(counts, axis=1, dtype=np.float32)[:, :-1] / np.float32((SIDE // GRID) ** 2)
     return shares
 
 
-def _difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def frame_difference(one: FrameHistograms, other: FrameHistograms) -> float:
     """Mean distance of two frames' colours, block by block: 0 the same, 1 black against white in all channels."""
     return float(np.abs(one - other).mean())
 
@@ -175,7 +176,7 @@ def _is_flash(step: _Step, before: deque[_Step], after: deque[_Step], rule: CutR
     until, since = step.time + rule.flash + NEAR, old.time - rule.flash - NEAR
     pairs = [(old, later) for later in after if later.time <= until]
     pairs += [(earlier, step) for earlier in before if since <= earlier.time < old.time]
-    return any(_difference(a.histograms, b.histograms) < UNDONE * step.jump for a, b in pairs)
+    return any(frame_difference(a.histograms, b.histograms) < UNDONE * step.jump for a, b in pairs)
 
 
 def _apart(cuts: Iterable[Cut], gap: float) -> list[Cut]:

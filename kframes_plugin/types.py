@@ -165,8 +165,9 @@ class Selector(Protocol):
     when it comes from kframes, so ``frames.duration`` and ``frames.cache`` can be used.
 
     A selector may have these attributes, which :class:`~kframes_plugin.KFrames` follows:
-    ``candidates`` (int, how many candidate frames it wants) and ``frame_size`` (int, their long side
-    in pixels, or (width, height)).
+    ``candidates`` (int, how many candidate frames it wants), ``frame_size`` (int, their long side
+    in pixels, or (width, height)) and ``snap_to_cuts`` (bool, whether its clips end at candidates, so
+    that cuts between them are to be found).
     """
 
     def __call__(self, frames: Sequence[Frame], query: str, /) -> list[Clip]: ...

@@ -49,6 +49,7 @@ class OpenVideo:
         path: as given; "" for frames given by the user.
         timestamps: (n,) float64, rising, the first 0.0: when every frame comes on screen. A file that turns out
             to be damaged while it is read is indexed anew: then these are the frames that can be decoded.
+        i_frames: (m,) float64, rising: those of them at which decoding can start.
         duration: seconds, end of the last frame, > timestamps[-1].
         frame_rate: frames a second on average, > 0.
         width, height: pixels as displayed, after sample aspect ratio and rotation.
@@ -174,6 +175,12 @@ class OpenVideo:
     def timestamps(self) -> NDArray[np.float64]:
         """(n,) seconds."""
         return self._decoder.index.timestamps
+
+    @property
+    def i_frames(self) -> NDArray[np.float64]:
+        """(m,) seconds, the frames among ``timestamps`` whose decoding costs one picture; none for frames given."""
+        index = self._decoder.index
+        return index.timestamps[index.is_key]
 
     @property
     def duration(self) -> float:

@@ -47,7 +47,10 @@ class MLLMSelector:
         frame_size: their long side, pixels, or (width, height).
         readout: "text": it writes its clips, with reasons. "frames": one score a candidate, read in one pass without
             writing, several times faster; clips are where it is high, and come without reasons in words.
+        snap_to_cuts: True: its clips end at candidates.
     """
+
+    snap_to_cuts = True
 
     def __init__(
         self,

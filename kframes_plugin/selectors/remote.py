@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urldefrag, urlsplit
 
 import httpx
@@ -50,10 +50,13 @@ class RemoteSelector:
         quality: of the JPEGs, 1 to 95.
         format: how prompts and answers are written.
         options: more fields of the request; None removes one, as {"max_tokens": None, "max_completion_tokens": 900}.
+        snap_to_cuts: True: its clips end at candidates.
 
     Raises:
         SelectorError: url is no http(s) URL, or carries a password.
     """
+
+    snap_to_cuts: ClassVar[bool] = True
 
     url: str
     model: str

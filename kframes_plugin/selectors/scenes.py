@@ -18,9 +18,11 @@ class SceneSelector:
 
     Attributes:
         frame_size: long side of the candidates, pixels.
+        snap_to_cuts: True: it sees only that a cut lies between two candidates.
     """
 
     frame_size = 64
+    snap_to_cuts = True
 
     def __init__(self, *, min_scene: float = 2.0, rule: CutRule = DEFAULT_RULE, candidates: int = 256) -> None:
         self.min_scene = min_scene

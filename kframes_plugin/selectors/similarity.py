@@ -41,7 +41,12 @@ class SimilaritySelector:
         template: what is embedded for a query; "{}" is the query as it is. "a photo of {}" suits queries of one word.
         rule: how similarities become clips.
         is_cut: text -> whether the model reads only its beginning; None: it reads all.
+
+    Attributes:
+        snap_to_cuts: True: its clips end at candidates.
     """
+
+    snap_to_cuts = True
 
     def __init__(
         self,
