@@ -55,4 +55,6 @@ BASELINES: Mapping[str, Baseline] = {
     "random clips": random_clips,
     "oracle clips": oracle_clips,
     "oracle at candidates": oracle_at_candidates,
+    "oracle at candidates, on cuts": oracle_at_candidates,
 }
+SNAPPED = ("scenes", "oracle at candidates, on cuts")  # of these, ends move to cuts, as KFrames does it

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from kframes_plugin.boundaries import snap_to_cuts
 from kframes_plugin.scenes import detect_scenes
 from kframes_plugin.types import Candidates, Clip, Span
 from kframes_plugin.video import OpenVideo
@@ -65,7 +66,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Found:
-    """Clips of every text of an exam, and the CPU seconds ("decode", "see", "read") and tokens they cost."""
+    """Clips of every text of an exam, and the CPU seconds ("decode", "see", "read", "snap") and tokens they cost."""
 
     clips: list[list[Clip]]
     cost: dict[str, float]
@@ -129,7 +130,9 @@ class Bench:
                 list(select(frames, true, Random(f"{contender.source} {seed} {text}")))
                 for text, true in zip(exam.texts, exam.truth, strict=True)
             ]
-            return Found(clips, {"decode": decoded - begin, "see": 0, "read": process_time() - decoded, "tokens": 0})
+            read_by = process_time()
+            cost = {"decode": decoded - begin, "see": 0, "read": read_by - decoded, "tokens": 0}
+            return self._snapped(clips, cost, look, contender)
         reader = self.readers[contender.source]
         key = reader.sight, contender.candidates
         if key not in look.tokens:
@@ -137,7 +140,15 @@ class Bench:
         seen = process_time()
         read = reader.read(frames, look.tokens[key], exam.texts, times=contender.times, readout=contender.readout)
         cost = {"decode": decoded - begin, "see": seen - decoded, "read": read.seconds, "tokens": read.tokens}
-        return Found([list(clips) for clips in read.clips], cost)
+        return self._snapped([list(clips) for clips in read.clips], cost, look, contender)
+
+    def _snapped(self, clips: list[list[Clip]], cost: dict[str, float], look: Look, contender: Contender) -> Found:
+        """With their ends on cuts, as KFrames has them; "snap" is what that cost."""
+        start, size = process_time(), self.settings.frame_size
+        if contender.snap:
+            frames = look.at(contender.candidates)
+            clips = [snap_to_cuts(some, frames, look.opened, size=size) for some in clips]
+        return Found(clips, {**cost, "snap": process_time() - start})
 
     def _answers(
         self, contenders: Sequence[Contender], found: Mapping[Any, Found], look: Look, exam: Exam

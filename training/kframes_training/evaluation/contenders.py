@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from kframes_plugin.checkpoint import READOUTS, Readout
 from kframes_plugin.types import Strategy
-from kframes_training.evaluation.baselines import BASELINES
+from kframes_training.evaluation.baselines import BASELINES, SNAPPED
 
 ABLATED_CANDIDATES = (16, 32, 64)
 NO_TIMES = "no times in the prompt"
 NO_TAGS = "no priority tags"
+NO_SNAP = "ends at candidates"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Contender:
         readout: whether a checkpoint writes its clips or they are read from scores of the frames.
         strategy: of allocation.
         tags: whether allocation knows the priorities; else every clip is P1.
+        snap: whether ends of clips move to the cuts between candidates, as KFrames has it for every selector that sees
+            only candidates.
     """
 
     name: str
@@ -35,11 +38,12 @@ class Contender:
     readout: Readout = "text"
     strategy: Strategy = "auto"
     tags: bool = True
+    snap: bool = True
 
     @property
-    def reads(self) -> tuple[str, int, bool, Readout]:
+    def reads(self) -> tuple[str, int, bool, Readout, bool]:
         """What decides its clips: contenders that agree in it share them."""
-        return self.source, self.candidates, self.times, self.readout
+        return self.source, self.candidates, self.times, self.readout, self.snap
 
 
 def main_contenders(checkpoints: Mapping[str, str], candidates: int, readout: Readout = "text") -> list[Contender]:
@@ -55,7 +59,7 @@ def main_contenders(checkpoints: Mapping[str, str], candidates: int, readout: Re
     """
     if taken := sorted(set(checkpoints) & set(BASELINES)):
         raise ValueError(f"a checkpoint cannot be called {taken[0]!r}, that is a baseline; choose another name")
-    return [Contender(name, name, candidates) for name in BASELINES] + [
+    return [Contender(name, name, candidates, snap=name in SNAPPED) for name in BASELINES] + [
         Contender(name, folder, candidates, readout=readout) for name, folder in checkpoints.items()
     ]
 
@@ -65,6 +69,7 @@ def ablations(base: Contender) -> list[Contender]:
     changed = [
         replace(base, name=NO_TIMES, times=False),
         replace(base, name=NO_TAGS, tags=False),
+        replace(base, name=NO_SNAP, snap=False),
         replace(base, name="focused", strategy="focused"),
         replace(base, name="hybrid", strategy="hybrid"),
     ]

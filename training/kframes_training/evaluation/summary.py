@@ -95,6 +95,7 @@ def costs_of(records: Iterable[Record]) -> dict[str, dict[str, float]]:
         selector: {
             "sight_a_video": one["see"] / one["videos"],
             "read_a_query": one["read"] / one["texts"],
+            "snap_a_query": one["snap"] / one["texts"],
             "tokens_a_query": one["tokens"] / one["texts"],
         }
         for selector, one in sums.items()

@@ -146,11 +146,26 @@ def ablation_tables(report: Report, names: Sequence[str]) -> list[str]:
 def cost_table(report: Report, names: Sequence[str]) -> str:
     """What seeing and reading cost."""
     rows = [
-        [name, f"{one['sight_a_video']:.3f}", f"{one['read_a_query']:.4f}", f"{one['tokens_a_query']:.0f}"]
+        [
+            name,
+            f"{one['sight_a_video']:.3f}",
+            f"{one['read_a_query']:.4f}",
+            f"{one['snap_a_query']:.4f}",
+            f"{one['tokens_a_query']:.0f}",
+        ]
         for name in names
         if (one := report["costs"].get(name))
     ]
-    return table(["selector", "vision, a video", "reading, a query", "tokens written, a query"], rows)
+    return table(
+        [
+            "selector",
+            "vision, a video",
+            "reading, a query",
+            "finding cuts, a query (frames seen by one above are not decoded again)",
+            "tokens written, a query",
+        ],
+        rows,
+    )
 
 
 def latency_table(report: Report) -> str:
