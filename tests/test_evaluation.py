@@ -393,6 +393,7 @@ def test_ablations_change_one_thing_each() -> None:
         for name in (
             "no times in the prompt",
             "no priority tags",
+            "ends at candidates",
             "focused",
             "hybrid",
             "T = 16",
