@@ -95,7 +95,8 @@ def table(rows: Sequence[Mapping[str, float]]) -> str:
     )
     lines = [
         f"| {row['spacing']:g} s | {row['ends']} | {row['mean_before']:.2f} | {row['mean_after']:.2f} | "
-        f"{row['near_before']:.2f} | {row['near_after']:.2f} | {row['frames_a_clip']:.0f} | {row['seconds_a_clip']:.3f} |"
+        f"{row['near_before']:.2f} | {row['near_after']:.2f} | {row['frames_a_clip']:.0f} | "
+        f"{row['seconds_a_clip']:.3f} |"
         for row in rows
     ]
     return "\n".join([head, *lines])

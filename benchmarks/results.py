@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import boundaries
 import decode
 import decoders
 import scenes
@@ -50,6 +51,11 @@ def of_scenes(report: Report) -> str:
     )
 
 
+def of_boundaries(report: Report) -> str:
+    """Ends of clips at candidates and on cuts."""
+    return boundaries.table(report["rows"])
+
+
 SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
     "synthscenes": (
         "SynthScenes: clips and answers",
@@ -59,6 +65,7 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
     "decode": ("Candidate frames of a long video", "python benchmarks/decode.py", of_decode),
     "decoders": ("Decoders on real clips", "python benchmarks/decoders.py", of_decoders),
     "scenes": ("Scene cuts on real clips", "python benchmarks/scenes.py", of_scenes),
+    "boundaries": ("Ends of clips on real footage", "python benchmarks/boundaries.py", of_boundaries),
 }
 
 

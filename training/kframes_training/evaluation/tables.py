@@ -150,7 +150,7 @@ def cost_table(report: Report, names: Sequence[str]) -> str:
             name,
             f"{one['sight_a_video']:.3f}",
             f"{one['read_a_query']:.4f}",
-            f"{one['snap_a_query']:.4f}",
+            f"{one.get('snap_a_query', 0):.4f}",
             f"{one['tokens_a_query']:.0f}",
         ]
         for name in names
