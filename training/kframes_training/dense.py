@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
@@ -43,7 +44,7 @@ def outputs_of(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
 
 
 @contextmanager
-def only_layers(language: nn.Module, count: int) -> Iterator[None]:
+def only_layers(language: Any, count: int) -> Iterator[None]:
     """Run only the first ``count`` layers of a language model while the block runs."""
     layers = language.layers
     language.layers = layers[:count]

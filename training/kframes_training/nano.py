@@ -40,7 +40,6 @@ from kframes_training.synthetic.language import DOING, caption_chapter, caption_
 from kframes_training.synthetic.world import SPLITS
 from kframes_training.vision import jsonl_log, train_vision
 
-Model = Qwen2_5_VLForConditionalGeneration
 logger = logging.getLogger("kframes_training")
 
 
@@ -67,7 +66,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 def stage0(
     out: Path, seed: int, shape: dict[str, int], vision: dict[str, Any]
-) -> tuple[Model, PreTrainedTokenizerFast]:
+) -> tuple[Qwen2_5_VLForConditionalGeneration, PreTrainedTokenizerFast]:
     """Tokenizer, fresh model and a vision tower that sees."""
     tower = out / "tower"
     if not (tower / "tokenizer.json").exists():
@@ -83,7 +82,7 @@ def stage0(
     return model.eval(), tokenizer
 
 
-def make_bank(out: Path, model: Model, videos: int, frames: int) -> Bank:
+def make_bank(out: Path, model: Qwen2_5_VLForConditionalGeneration, videos: int, frames: int) -> Bank:
     """The bank of the first train videos, kept as tokens only: the scenes are functions of their seeds."""
     seeds, file = SPLITS["train"][:videos], out / "bank.safetensors"
     if not file.exists():
@@ -93,36 +92,48 @@ def make_bank(out: Path, model: Model, videos: int, frames: int) -> Bank:
 
 
 def train_phase(
-    folder: Path, model: Model, tokenizer: PreTrainedTokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]
-) -> Model:
+    folder: Path,
+    model: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    bank: Bank,
+    seed: int,
+    plan: dict[str, Any],
+) -> Qwen2_5_VLForConditionalGeneration:
     """One phase of stages 1 and 2, in place; a finished one is loaded instead."""
     if not (folder / "final" / "model.safetensors").exists():
         settings = dict(plan)
-        stream = Batches(bank, tokenizer, *(settings.pop(name) for name in ("lengths", "tasks", "videos", "queries")),
-                         seed=seed, write=plan.get("write", True))  # fmt: skip
+        mix = {name: settings.pop(name) for name in ("lengths", "tasks", "videos", "queries")}
+        stream = Batches(bank, tokenizer, **mix, seed=seed, write=plan.get("write", True))
         train_on_batches(model, build_processor(tokenizer), stream, folder, **settings)
         model.save_pretrained(folder / "final")
         logger.info("%s is done", folder.name)
-    return Model.from_pretrained(folder / "final").eval()
+    return Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "final").eval()
 
 
-def make_answerer(out: Path, tokenizer: PreTrainedTokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]) -> Model:
+def make_answerer(
+    out: Path, tokenizer: PreTrainedTokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]
+) -> Qwen2_5_VLForConditionalGeneration:
     """The frozen answerer: a copy of the phase ``plan["start"]`` that has learned to answer questions from k frames."""
     folder = out / "answerer"
     if not (folder / "final" / "model.safetensors").exists():
         settings = dict(plan)
-        model = Model.from_pretrained(out / settings.pop("start") / "final")
+        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(out / settings.pop("start") / "final")
         stream = QuestionBatches(
             bank, tokenizer, settings.pop("lengths"), {}, settings.pop("videos"), settings.pop("queries"), seed
         )
         train_on_batches(model, build_processor(tokenizer), stream, folder, **settings)
         model.save_pretrained(folder / "final")
         tokenizer.save_pretrained(folder / "final")
-    return Model.from_pretrained(folder / "final").eval().requires_grad_(False)
+    return Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "final").eval().requires_grad_(False)
 
 
 def stage3(
-    out: Path, policy: Path, answerer: Model, tokenizer: PreTrainedTokenizerFast, candidates: int, plan: dict[str, Any]
+    out: Path,
+    policy: Path,
+    answerer: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    candidates: int,
+    plan: dict[str, Any],
 ) -> Path:
     """GRPO from the policy's folder; returns the folder of the result."""
     folder = out / "grpo"
@@ -132,20 +143,26 @@ def stage3(
         seeds = range(first, first + settings.pop("videos"))
         rows, asked = grpo_rows(seeds, candidates=candidates, size=(FRAME, FRAME), fmt=FORMAT)
         rewards = reward_functions(answerer_of(answerer, tokenizer, asked), k=k, tau=tau, fmt=FORMAT)
-        model = Model.from_pretrained(policy)
+        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(policy)
         train_grpo(model, build_processor(tokenizer), rows, rewards, folder, **settings)
         model.save_pretrained(folder / "final")
     return folder / "final"
 
 
-def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path, candidates: int, layer: int) -> None:
+def export(
+    model: Qwen2_5_VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    candidates: int,
+    layer: int,
+) -> None:
     """The checkpoint as it ships: bfloat16 (half the size), processor, kframes.json.
 
     Frames are asked for at nano's own size, so that they are scaled once, by the decoder.
     """
     if (folder / "kframes.json").exists():
         return
-    half = Model(model.config).to(torch.bfloat16)
+    half = Qwen2_5_VLForConditionalGeneration(model.config).to(torch.bfloat16)
     half.load_state_dict(model.state_dict())
     half.save_pretrained(folder)
     build_processor(tokenizer).save_pretrained(folder)
@@ -187,12 +204,14 @@ def run(config: dict[str, Any], out: Path, *, alone: bool = False) -> Path:
         export(model, tokenizer, folder / "export", candidates, plan.get("depths", DEPTHS)["relevance"])
     policy = out / config["phases"][-1]["name"] / "final"
     answerer = make_answerer(out, tokenizer, bank, seed, config["answerer"])
-    model = Model.from_pretrained(stage3(out, policy, answerer, tokenizer, candidates, config["grpo"]))
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        stage3(out, policy, answerer, tokenizer, candidates, config["grpo"])
+    )
     export(model, tokenizer, out / "final", candidates, config["phases"][-1].get("depths", DEPTHS)["relevance"])
     return out / "final"
 
 
-def fresh(out: Path, config: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> Model:
+def fresh(out: Path, config: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
     """The model that the language stages begin with: fresh but for its eyes and the words of sight."""
     model, _ = stage0(out, config["seed"], config["shape"], config["vision"])
     start_words(model, tokenizer)

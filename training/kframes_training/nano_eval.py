@@ -49,7 +49,8 @@ def write(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokeni
             break
         step, places = model.get_input_embeddings()(token[:, None]), places[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-    return tokenizer.batch_decode(torch.stack(written, 1), skip_special_tokens=True)
+    answers: list[str] = tokenizer.batch_decode(torch.stack(written, 1), skip_special_tokens=True)
+    return answers
 
 
 @torch.no_grad()

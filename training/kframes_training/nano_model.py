@@ -165,7 +165,7 @@ def build_nano(tokenizer: PreTrainedTokenizerFast, seed: int = 0, **shape: int) 
     return model
 
 
-def _like_attends_to_like(attention: nn.Module) -> None:
+def _like_attends_to_like(attention: Any) -> None:
     """Start with keys = queries; half of the heads compare by the slowly turning pairs of the rotary embedding only.
 
     The fast pairs turn many times between a frame and the query, so there a match looks like chance. The other heads keep

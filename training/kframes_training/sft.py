@@ -50,7 +50,7 @@ class DenseSFTTrainer(ResumesVisionModels, SFTTrainer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, depths: Mapping[str, int] = DEPTHS, write: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.dense = {"depths": depths, "write": write}
+        self.depths, self.write = depths, write
         self.parts: dict[str, list[Tensor]] = {}
 
     def compute_loss(
@@ -59,7 +59,7 @@ class DenseSFTTrainer(ResumesVisionModels, SFTTrainer):  # type: ignore[misc]
         if "frames" not in inputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         with self.accelerator.autocast():  # the trainer's own is around model.forward, which dense_loss goes past
-            loss, parts = dense_loss(model, inputs, **self.dense)
+            loss, parts = dense_loss(model, inputs, depths=self.depths, write=self.write)
         for name, value in parts.items():
             self.parts.setdefault(name, []).append(value)
         return (loss, parts) if return_outputs else loss

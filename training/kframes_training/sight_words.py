@@ -8,7 +8,7 @@ step, as they are in a pretrained model. Without it the language model stayed at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 
 import torch
@@ -48,6 +48,10 @@ def parts_of(scene: Scene) -> Iterator[Part]:
         yield weight, (thing.shape,)
         yield weight, (thing.colour, thing.shape)
         yield 0.5 * weight, (thing.size,)
+
+
+def _ideal_token(scene: Scene, towards: Mapping[tuple[str, ...], Tensor]) -> Tensor:
+    return torch.stack([weight * towards[name] for weight, name in parts_of(scene)]).sum(0)
 
 
 def all_names() -> list[tuple[str, ...]]:
@@ -90,14 +94,14 @@ def fit_tokens(
         with outputs_of({"hidden": model.model.visual.merger.mlp[1]}) as kept:
             frame_tokens(model, patches_of(pictures))
         hidden.append(kept["hidden"])
-        wanted.append(torch.stack([sum(w * towards[n] for w, n in parts_of(scene)) for scene in scenes]))
+        wanted.append(torch.stack([_ideal_token(scene, towards) for scene in scenes]))
     x, y = torch.cat(hidden).double(), torch.cat(wanted).double()
     shift, centre = x.mean(0), y.mean(0)
     x, y = x - shift, y - centre
     gram = x.T @ x
     gram += ridge * gram.diagonal().mean() * torch.eye(len(gram))
     weight = torch.linalg.solve(gram, x.T @ y)
-    explained = 1 - ((x @ weight - y).square().sum() / y.square().sum()).item()
+    explained: float = 1 - ((x @ weight - y).square().sum() / y.square().sum()).item()
     scale = (x @ weight).norm(dim=1).mean()
     last.weight.copy_((weight / scale).T)
     last.bias.copy_(-(shift @ weight) / scale)

@@ -124,7 +124,7 @@ def train_vision(
         pictures, labels = sample_frames(rng, batch)
         loss, seen = vision_loss(head(frame_tokens(model, patches_of(pictures))), labels)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         if step % 200 == 0 or step == steps - 1:

@@ -198,20 +198,20 @@ def _has_all(wanted: Wanted, names: Sequence[str]) -> bool:
 
 def _needle(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
     wanted = _one(scenes, rng, rng.choice(_NEEDLES))
-    return wanted and _about(_say(_FIND, phrase(wanted, rng), rng), "needle", wanted, scenes)
+    return None if wanted is None else _about(_say(_FIND, phrase(wanted, rng), rng), "needle", wanted, scenes)
 
 
 def _attribute(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
     asked = rng.choice(list(_ASK))
     names = [name for name in rng.choice((("colour", "shape"), ("shape", "background"), ("colour",))) if name != asked]
     wanted = _one(scenes, rng, names or ("shape",))
-    return wanted and _about(_say(_ASK[asked], phrase(wanted, rng), rng), "attribute", wanted, scenes)
+    return None if wanted is None else _about(_say(_ASK[asked], phrase(wanted, rng), rng), "attribute", wanted, scenes)
 
 
 def _action(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
     names = rng.choice((("motion",), ("motion", "shape"), ("motion", "colour"), ("motion", "colour", "shape")))
     wanted = _search(lambda: present(scenes, rng, names), lambda w: _has_all(w, names) and len(w.matches(scenes)) <= 2)
-    return wanted and _about(_say(_FIND, phrase(wanted, rng), rng), "action", wanted, scenes)
+    return None if wanted is None else _about(_say(_FIND, phrase(wanted, rng), rng), "action", wanted, scenes)
 
 
 def _order(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
@@ -234,7 +234,7 @@ def _count(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
         lambda: present(scenes, rng, names),
         lambda w: _has_all(w, names) and 2 <= len(w.matches(scenes)) <= len(scenes) / 2,
     )
-    return wanted and _about(_say(_COUNT, phrase(wanted, rng), rng), "count", wanted, scenes)
+    return None if wanted is None else _about(_say(_COUNT, phrase(wanted, rng), rng), "count", wanted, scenes)
 
 
 def _holistic(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
@@ -249,7 +249,7 @@ def _absent(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
         return Query(text, "absent", (1.0,) * len(scenes), ("",) * len(scenes))
     names = rng.choice(_NEEDLES)
     wanted = _search(lambda: invented(rng, names), lambda w: not w.matches(scenes))
-    return wanted and _about(_say(templates, phrase(wanted, rng), rng), "absent", wanted, scenes)
+    return None if wanted is None else _about(_say(templates, phrase(wanted, rng), rng), "absent", wanted, scenes)
 
 
 def _unknown_noun(rng: Random) -> str:

@@ -32,7 +32,7 @@ class Wanted:
     def _score(self, scene: Scene, thing: Thing, *, main: bool) -> float:
         asked = [field.name for field in fields(self) if getattr(self, field.name)]
         of_thing = [name for name in asked if name in ("colour", "shape", "motion")]
-        held = sum(getattr(self, name) == getattr(thing if name in of_thing else scene, name) for name in asked)
+        held: int = sum(getattr(self, name) == getattr(thing if name in of_thing else scene, name) for name in asked)
         if held == len(asked):
             return TOP if main or not of_thing else SECONDARY
         return round(1 + 3 * held / len(asked), 2)
