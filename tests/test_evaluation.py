@@ -17,7 +17,6 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from kframes_training.answerer import answer_from_frames
 from kframes_training.evaluation import synthscenes
 from kframes_training.evaluation.answering import TinyAnswerer, frames_for
 from kframes_training.evaluation.baselines import BASELINES
@@ -31,9 +30,10 @@ from kframes_training.evaluation.running import run
 from kframes_training.evaluation.statistics import difference, discordant, estimate, mcnemar
 from kframes_training.evaluation.summary import costs_of, values_of
 from kframes_training.evaluation.videos import video_on_disk
-from kframes_training.nano import texts
-from kframes_training.nano_data import FORMAT, UNSEEN, Row, prompt_ids
-from kframes_training.nano_model import build_nano, build_processor, build_tokenizer
+from kframes_training.nano.answerer import answer_from_frames
+from kframes_training.nano.data import FORMAT, UNSEEN, Row, prompt_ids
+from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
+from kframes_training.nano.recipe import texts
 from kframes_training.synthetic import SPLITS, sample_video
 from kframes_training.synthetic.language import UNKNOWN, Query
 from transformers import AutoProcessor

@@ -14,7 +14,7 @@ pytest.importorskip("trl")
 import torch
 from kframes_training.group_sampling import once_per_image
 from kframes_training.grpo import grpo_row, kept_rows, reward_functions, train_grpo
-from kframes_training.nano_model import build_nano, build_processor, build_tokenizer
+from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
 from kframes_training.rewards import oracle_answerer
 from kframes_training.shared_prompt import distinct, write
 from peft import LoraConfig

@@ -5,7 +5,6 @@ The videos of the tests are never those of training: their scenes come from the 
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 from statistics import mean
 from typing import Any
@@ -15,12 +14,12 @@ import pytest
 pytest.importorskip("trl")
 
 from kframes_training.evaluation.clips import iou
-from kframes_training.nano import load_tokenizer
-from kframes_training.nano_data import FORMAT, Bank, Batches, Row, build_bank
-from kframes_training.nano_eval import write
-from kframes_training.nano_model import build_nano, build_processor
+from kframes_training.nano.data import FORMAT, Bank, Batches, Row, build_bank
+from kframes_training.nano.measure import write
+from kframes_training.nano.model import build_nano, build_processor
+from kframes_training.nano.recipe import load_tokenizer
+from kframes_training.nano.sight_words import start_words
 from kframes_training.sft import train_on_batches
-from kframes_training.sight_words import start_words
 from kframes_training.synthetic.world import SPLITS
 from transformers import Qwen2_5_VLForConditionalGeneration
 

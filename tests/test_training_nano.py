@@ -14,7 +14,7 @@ pytest.importorskip("trl")
 
 import torch
 from kframes_training.dense import dense_loss
-from kframes_training.nano_data import (
+from kframes_training.nano.data import (
     FORMAT,
     IGNORE,
     STAGE1,
@@ -30,19 +30,19 @@ from kframes_training.nano_data import (
     encode,
     prompt_ids,
 )
-from kframes_training.nano_eval import measure, write
-from kframes_training.nano_model import (
+from kframes_training.nano.measure import measure, write
+from kframes_training.nano.model import (
     build_nano,
     build_processor,
     build_tokenizer,
     frame_tokens,
     patches_of,
 )
+from kframes_training.nano.sight_words import all_names, directions, fit_tokens, parts_of, start_words
+from kframes_training.nano.vision import labels_of, sample_frames, train_vision
 from kframes_training.sft import train_on_batches
-from kframes_training.sight_words import all_names, directions, fit_tokens, parts_of, start_words
 from kframes_training.synthetic import draw, queries, sample_video
 from kframes_training.synthetic.language import caption_scene
-from kframes_training.vision import labels_of, sample_frames, train_vision
 from PIL import Image
 from transformers import AutoProcessor
 

@@ -13,7 +13,7 @@ from PIL import Image
 from kframes_plugin.prompt import DEFAULT_FORMAT, PromptFormat, build_messages, split_images
 from kframes_plugin.types import Candidates, Frame
 from kframes_training.grpo import grpo_row
-from kframes_training.nano_data import STAGE1, STAGE2, candidate_times, make_row
+from kframes_training.nano.data import STAGE1, STAGE2, candidate_times, make_row
 from kframes_training.synthetic.draw import draw
 from kframes_training.synthetic.language import Question, questions
 from kframes_training.synthetic.world import Video, sample_video

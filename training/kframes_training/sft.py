@@ -17,7 +17,7 @@ from transformers import ProcessorMixin, TrainerCallback, TrainerControl, Traine
 from trl import SFTConfig, SFTTrainer
 
 from kframes_training.dense import DEPTHS, dense_loss
-from kframes_training.nano_data import Batches
+from kframes_training.nano.data import Batches
 from kframes_training.trainer_settings import JsonlLog, RunSettings, train_or_resume
 
 

@@ -26,9 +26,9 @@ from kframes_plugin.relevance import PROBABILITY, clips_from_scores
 from kframes_plugin.types import Candidates, Frame, Prediction
 from kframes_plugin.vocabulary import in_known_case, refusal
 from kframes_training.dense import embed, only_layers
-from kframes_training.nano_data import FORMAT, UNSEEN, Row, padded_left, prompt_ids
-from kframes_training.nano_eval import write
-from kframes_training.nano_model import FRAME, PATCH, frame_tokens
+from kframes_training.nano.data import FORMAT, UNSEEN, Row, padded_left, prompt_ids
+from kframes_training.nano.measure import write
+from kframes_training.nano.model import FRAME, PATCH, frame_tokens
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def _say(templates: Sequence[str], noun: str, rng: Random) -> str:
     return rng.choice(templates).format(a=f"a {noun}", the=f"the {noun}", it=noun)
 
 
-def _reason(wanted: Wanted, scene: Scene) -> str:
+def reason_of(wanted: Wanted, scene: Scene) -> str:
     """What of the wanted is in the scene: the thing that fits, and the background."""
     fits = max(range(len(scene.things)), key=lambda i: wanted._score(scene, scene.things[i], main=i == 0))
     return f"{describe_thing(scene.things[fits])} on {scene.background}"
@@ -168,7 +168,9 @@ def _reason(wanted: Wanted, scene: Scene) -> str:
 
 def _about(text: str, kind: str, wanted: Wanted, scenes: Sequence[Scene]) -> Query:
     scores = tuple(wanted.score(scene) for scene in scenes)
-    reasons = tuple(_reason(wanted, scene) if score >= 4.3 else "" for scene, score in zip(scenes, scores, strict=True))
+    reasons = tuple(
+        reason_of(wanted, scene) if score >= 4.3 else "" for scene, score in zip(scenes, scores, strict=True)
+    )
     return Query(text, kind, scores, reasons)
 
 

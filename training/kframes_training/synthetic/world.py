@@ -147,7 +147,7 @@ def sample_video(seed: int) -> Video:
             chapter, left = chapter + 1, rng.randint(2, 6)
             background = rng.choice([name for name in BACKGROUNDS if name != background])
         scene = sample_scene(rng, background)
-        while scenes and _alike(scene, scenes[-1]):
+        while scenes and alike(scene, scenes[-1]):
             scene = sample_scene(rng, background)
         fade = bool(scenes) and rng.random() < 0.15
         end = round(start + length, 2)
@@ -190,7 +190,7 @@ def _lengths(rng: Random, wanted: float) -> list[float]:
     return [round(length, 2) for length in lengths]
 
 
-def _alike(one: Scene, other: Scene) -> bool:
+def alike(one: Scene, other: Scene) -> bool:
     """Whether the cut between two scenes might go unseen: same background and main thing of the same colour."""
     return (one.background, one.texture, one.things[0].colour) == (
         other.background,

@@ -17,8 +17,8 @@ from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen2_5_VLForCon
 
 from kframes_plugin.types import Frame
 from kframes_training.dense import embed
-from kframes_training.nano_data import UNSEEN, Batches, Row, compose, padded_left, prompt_ids
-from kframes_training.nano_model import FRAME, frame_tokens, patches_of
+from kframes_training.nano.data import UNSEEN, Batches, Row, compose, padded_left, prompt_ids
+from kframes_training.nano.model import FRAME, frame_tokens, patches_of
 from kframes_training.rewards import Answerer
 from kframes_training.synthetic.draw import draw
 from kframes_training.synthetic.language import Question, questions

@@ -18,8 +18,8 @@ from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen2_5_VLForCon
 from kframes_plugin.prompt import parse_clips
 from kframes_training.dense import embed
 from kframes_training.evaluation.clips import iou
-from kframes_training.nano_data import FORMAT, Row, candidate_times, padded_left, prompt_ids
-from kframes_training.nano_model import FRAME, frame_tokens, patches_of
+from kframes_training.nano.data import FORMAT, Row, candidate_times, padded_left, prompt_ids
+from kframes_training.nano.model import FRAME, frame_tokens, patches_of
 from kframes_training.synthetic.draw import draw
 from kframes_training.synthetic.language import queries
 from kframes_training.synthetic.rows import clips_of

@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from kframes_training.dense import outputs_of
-from kframes_training.nano_model import FRAME, frame_tokens, patches_of
+from kframes_training.nano.model import FRAME, frame_tokens, patches_of
+from kframes_training.nano.vision import roughen_frames
 from kframes_training.synthetic.draw import draw_scene
 from kframes_training.synthetic.language import DOING
 from kframes_training.synthetic.world import (
@@ -30,7 +31,6 @@ from kframes_training.synthetic.world import (
     Scene,
     sample_scene,
 )
-from kframes_training.vision import roughen_frames
 
 BESIDE = 0.6  # weight of a thing beside the main one
 Part = tuple[float, tuple[str, ...]]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from kframes_training.nano_model import FRAME, frame_tokens, patches_of
+from kframes_training.nano.model import FRAME, frame_tokens, patches_of
 from kframes_training.synthetic.draw import draw_scene
 from kframes_training.synthetic.world import (
     BACKGROUNDS,

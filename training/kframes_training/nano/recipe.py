@@ -27,18 +27,18 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGenera
 
 from kframes_plugin.checkpoint import CheckpointSettings
 from kframes_plugin.vocabulary import words as words_of
-from kframes_training.answerer import QuestionBatches, answerer_of
 from kframes_training.dense import DEPTHS
 from kframes_training.grpo import reward_functions, train_grpo
 from kframes_training.image_data import grpo_rows
-from kframes_training.nano_data import FORMAT, Bank, Batches, build_bank
-from kframes_training.nano_model import CHAT_TEMPLATE, FRAME, build_nano, build_processor, build_tokenizer
+from kframes_training.nano.answerer import QuestionBatches, answerer_of
+from kframes_training.nano.data import FORMAT, Bank, Batches, build_bank
+from kframes_training.nano.model import CHAT_TEMPLATE, FRAME, build_nano, build_processor, build_tokenizer
+from kframes_training.nano.sight_words import all_names, fit_tokens, start_words
+from kframes_training.nano.vision import jsonl_log, train_vision
 from kframes_training.sft import train_on_batches
-from kframes_training.sight_words import all_names, fit_tokens, start_words
 from kframes_training.synthetic import queries, questions, sample_video
 from kframes_training.synthetic.language import DOING, caption_chapter, caption_scene
 from kframes_training.synthetic.world import SPLITS
-from kframes_training.vision import jsonl_log, train_vision
 
 logger = logging.getLogger("kframes_training")
 
@@ -232,7 +232,3 @@ def main() -> None:
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     smoke = config.pop("smoke")
     run(smoke if arguments.smoke else config, arguments.out, alone=arguments.alone)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,13 +19,13 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from kframes_plugin.prompt import RELEVANCE, PromptFormat, write_clips
-from kframes_training.nano_model import FRAME, frame_tokens, patches_of
+from kframes_training.nano.model import FRAME, frame_tokens, patches_of
+from kframes_training.nano.vision import roughen_frames
 from kframes_training.synthetic.draw import draw_scene
-from kframes_training.synthetic.language import DOING, Query, _reason, caption_scene, describe_thing, make_query
+from kframes_training.synthetic.language import DOING, Query, caption_scene, describe_thing, make_query, reason_of
 from kframes_training.synthetic.rows import clips_of
 from kframes_training.synthetic.wanted import invented, present
-from kframes_training.synthetic.world import SPLITS, Scene, Thing, _alike, sample_video
-from kframes_training.vision import roughen_frames
+from kframes_training.synthetic.world import SPLITS, Scene, Thing, alike, sample_video
 
 FORMAT = PromptFormat(time_format="index", query_position="before", instruction="short", reasons=True)
 IGNORE = -100
@@ -111,7 +111,7 @@ def compose(
     sources: list[int] = []
     for part in plan:
         chosen = rng.choice(pools[part.background])
-        while scenes and _alike(bank.scenes[chosen], scenes[-1]):
+        while scenes and alike(bank.scenes[chosen], scenes[-1]):
             chosen = rng.choice(pools[part.background])
         sources.append(chosen)
         scenes.append(replace(bank.scenes[chosen], start=part.start - plan[0].start, end=part.end - plan[0].start))
@@ -198,7 +198,9 @@ def _word(scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Ra
         wanted = invented(rng, (name,))
     value = getattr(wanted, name)
     scores = tuple(wanted.score(scene) for scene in scenes)
-    reasons = tuple(_reason(wanted, scene) if score >= 4.3 else "" for scene, score in zip(scenes, scores, strict=True))
+    reasons = tuple(
+        reason_of(wanted, scene) if score >= 4.3 else "" for scene, score in zip(scenes, scores, strict=True)
+    )
     query = Query(rng.choice(DOING[value]) if name == "motion" else value, "word", scores, reasons)
     relevance = tuple(_level(scores[i]) for i in where)
     return Row(
