@@ -24,7 +24,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from time import process_time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import haystack
 import numpy as np
@@ -36,11 +36,13 @@ from kframes_training.evaluation.tables import cell, table, titled
 from numpy.typing import NDArray
 
 from kframes_plugin.allocation import allocate
-from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.selectors.scenes import SceneSelector
 from kframes_plugin.types import Candidates, Clip, Span, Strategy
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.vocabulary import refusal
+
+if TYPE_CHECKING:
+    from kframes_plugin.selectors.mllm import MLLMSelector
 
 KS = (8, 16, 32, 64)
 CANDIDATES, SIZE = 256, 64  # candidates, their long side in pixels
@@ -231,6 +233,8 @@ def main() -> None:
     parser.add_argument("--haystacks", type=Path, required=True, help="folder, written where empty")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    from kframes_plugin.selectors.mllm import MLLMSelector  # here, so that the tables can be made without torch
+
     nano = MLLMSelector.from_pretrained(NANO, device="cpu")
     records = [measured(asked, nano) for asked in asked_of(options.folder, options.haystacks)]
     refused = [one for record in records for one in record["refused"]]
