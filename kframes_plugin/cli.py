@@ -141,6 +141,17 @@ def mcp(
     build_server(kframes=kframes, roots=roots, max_k=max_k, long_side=long_side).run("stdio")
 
 
+@app.command("eval", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def evaluate(context: typer.Context) -> None:
+    """Measure selectors on your own data: `kframes eval --help`."""
+    try:
+        from kframes_training.evaluation.cli import app as room
+
+        room(context.args, prog_name="kframes eval")
+    except ModuleNotFoundError as error:
+        raise KFramesError(f"cannot evaluate: {error}; run: pip install 'kframes[train]'") from error
+
+
 def _loaded(model: str, **options: Any) -> KFrames:
     """The KFrames of a model's name; an option that does not go with it is a wrong argument."""
     from kframes_plugin.kframes import KFrames

@@ -20,7 +20,7 @@ import torch
 from kframes_training.answerer import answer_from_frames
 from kframes_training.evaluation import synthscenes
 from kframes_training.evaluation.answering import TinyAnswerer, frames_for
-from kframes_training.evaluation.baselines import BASELINES
+from kframes_training.evaluation.reference_clips import REFERENCE_CLIPS
 from kframes_training.evaluation.bench import Record, Settings
 from kframes_training.evaluation.contenders import Contender, ablations, main_contenders
 from kframes_training.evaluation.exam import exam_of, kind_of
@@ -193,14 +193,14 @@ def test_absent_queries_are_told_apart_by_why() -> None:
 
 def test_baselines(frames: Candidates) -> None:
     true = [Clip(5.0, 12.0, "P1", "a"), Clip(30.0, 33.0, "P2", "b")]
-    made = {name: select(frames, true, Random(0)) for name, select in BASELINES.items()}
+    made = {name: select(frames, true, Random(0)) for name, select in REFERENCE_CLIPS.items()}
     assert [(clip.start, clip.end) for clip in made["uniform"]] == [(0.0, frames.duration)]
     assert len(made["scenes"]) > 1
     assert made["scenes"][-1].end == frames.duration
     assert made["oracle clips"] == true
     assert [round(clip.length, 6) for clip in made["random clips"]] == [7.0, 3.0]
-    assert made["random clips"] == BASELINES["random clips"](frames, true, Random(0))
-    assert made["random clips"] != BASELINES["random clips"](frames, true, Random(1))
+    assert made["random clips"] == REFERENCE_CLIPS["random clips"](frames, true, Random(0))
+    assert made["random clips"] != REFERENCE_CLIPS["random clips"](frames, true, Random(1))
     stride = frames.duration / T
     for clip, wanted in zip(made["oracle at candidates"], true, strict=True):
         assert abs(clip.start - wanted.start) <= stride

@@ -16,10 +16,10 @@ from kframes_plugin.scenes import detect_scenes
 from kframes_plugin.types import Candidates, Clip, Span
 from kframes_plugin.video import OpenVideo
 from kframes_training.evaluation.answering import Asked, TinyAnswerer, frames_for
-from kframes_training.evaluation.baselines import BASELINES
 from kframes_training.evaluation.contenders import Contender
 from kframes_training.evaluation.exam import Exam, exam_of, kind_of
 from kframes_training.evaluation.reader import NanoReader
+from kframes_training.evaluation.reference_clips import REFERENCE_CLIPS
 from kframes_training.evaluation.videos import video_on_disk
 from kframes_training.synthetic import Question
 
@@ -124,8 +124,8 @@ class Bench:
         begin = process_time()
         frames = look.at(contender.candidates)
         decoded = process_time()
-        if contender.source in BASELINES:
-            select, seed = BASELINES[contender.source], exam.video.seed
+        if contender.source in REFERENCE_CLIPS:
+            select, seed = REFERENCE_CLIPS[contender.source], exam.video.seed
             clips = [
                 list(select(frames, true, Random(f"{contender.source} {seed} {text}")))
                 for text, true in zip(exam.texts, exam.truth, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from kframes_plugin.checkpoint import READOUTS, Readout
 from kframes_plugin.types import Strategy
-from kframes_training.evaluation.baselines import BASELINES, SNAPPED
+from kframes_training.evaluation.reference_clips import REFERENCE_CLIPS, SNAPPED
 
 ABLATED_CANDIDATES = (16, 32, 64)
 NO_TIMES = "no times in the prompt"
@@ -21,7 +21,7 @@ class Contender:
 
     Attributes:
         name: how it is called.
-        source: a key of BASELINES, or the folder of a checkpoint.
+        source: a key of REFERENCE_CLIPS, or the folder of a checkpoint.
         candidates: T.
         times: whether the candidates' time marks stand in the prompt (checkpoints only).
         readout: whether a checkpoint writes its clips or they are read from scores of the frames.
@@ -57,9 +57,13 @@ def main_contenders(checkpoints: Mapping[str, str], candidates: int, readout: Re
     Raises:
         ValueError: a checkpoint has the name of a baseline.
     """
-    if taken := sorted(set(checkpoints) & set(BASELINES)):
+    if taken := sorted(set(checkpoints) & set(REFERENCE_CLIPS)):
         raise ValueError(f"a checkpoint cannot be called {taken[0]!r}, that is a baseline; choose another name")
-    return [Contender(name, name, candidates, snap=name in SNAPPED) for name in BASELINES] + [
+<<<<<<< HEAD
+    return [Contender(name, name, candidates, snap=name in SNAPPED) for name in REFERENCE_CLIPS] + [
+=======
+    return [Contender(name, name, candidates) for name in REFERENCE_CLIPS] + [
+>>>>>>> ec25cdb (Evaluation: published selectors as plain functions, KFS-Bench and LV-Haystack metrics, kframes eval score, conformance)
         Contender(name, folder, candidates, readout=readout) for name, folder in checkpoints.items()
     ]
 

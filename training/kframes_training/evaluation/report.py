@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
-import subprocess
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from kframes_training.evaluation.bench import Record, Settings
 from kframes_training.evaluation.contenders import Contender
-from kframes_training.evaluation.statistics import SEED
+from kframes_training.evaluation.provenance import about_this_run
 from kframes_training.evaluation.summary import compared, costs_of, standard_measures, table_of, values_of
 
 
@@ -42,20 +37,4 @@ def report_of(records: Sequence[Record], contenders: Sequence[Contender], ablate
         "ablation_differences": compared(values, [(one.name, best) for one in ablated if best], measures),
         "costs": costs_of(records),
         "cpu_seconds": round(sum(record["seconds"]["share"] for record in records), 1),
-    }
-
-
-def about_this_run() -> dict[str, Any]:
-    """Commit, versions, device and seed."""
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=here, check=False)
-    names = ("kframes", "torch", "transformers", "av", "numpy")
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return {
-        "commit": git.stdout.strip() or None,
-        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}},
-        "device": {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count(), "cpu": cpu},
-        "seed": SEED,
     }

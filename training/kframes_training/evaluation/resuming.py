@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kframes_training.evaluation.baselines import BASELINES
 from kframes_training.evaluation.bench import Record, Settings
 from kframes_training.evaluation.contenders import Contender
 from kframes_training.evaluation.exam import exam_of
+from kframes_training.evaluation.reference_clips import REFERENCE_CLIPS
 from kframes_training.synthetic import SPLITS
 
 
@@ -28,7 +28,9 @@ def read_records(file: Path) -> list[Record]:
 
 def same_run(file: Path, contenders: Sequence[Contender], settings: Settings) -> None:
     """Keep what a run depends on, and refuse to go on with a run that depended on something else."""
-    digests = {folder: digest_of(folder) for folder in {c.source for c in contenders if c.source not in BASELINES}}
+    digests = {
+        folder: digest_of(folder) for folder in {c.source for c in contenders if c.source not in REFERENCE_CLIPS}
+    }
     now: dict[str, Any] = {
         "split": settings.split,
         "frame_size": settings.frame_size,

@@ -13,7 +13,7 @@ from kframes_plugin.selectors.scenes import SceneSelector
 from kframes_plugin.selectors.uniform import UniformSelector
 from kframes_plugin.types import Candidates, Clip
 
-Baseline = Callable[[Candidates, Sequence[Clip], Random], list[Clip]]
+ReferenceClips = Callable[[Candidates, Sequence[Clip], Random], list[Clip]]
 _INDEX = PromptFormat(time_format="index")
 
 
@@ -49,7 +49,7 @@ def oracle_at_candidates(frames: Candidates, true: Sequence[Clip], rng: Random) 
     return parse_clips(text, frames.duration, fmt=_INDEX, times=times)
 
 
-BASELINES: Mapping[str, Baseline] = {
+REFERENCE_CLIPS: Mapping[str, ReferenceClips] = {
     "uniform": uniform,
     "scenes": scenes,
     "random clips": random_clips,
