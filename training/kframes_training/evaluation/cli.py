@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="eval", help="What a selector is worth on your own data.", no_args_is_help=True)
+app = typer.Typer(
+    name="eval", help="What a selector is worth on your own data.", no_args_is_help=True, add_completion=False
+)
 
 
 @app.callback()
@@ -48,7 +50,7 @@ def score(
         raise typer.BadParameter(str(error)) from error
     rows = scoring.scored(pairs)
     if unscored := len({pair.truth.key for pair in pairs}) - len({tuple(row["key"]) for row in rows}):
-        notes.append(f"{unscored} queries have no true span: they have no such score and are left out")
+        notes.append(f"without a true span, so without such a score, and left out: {unscored} of the queries")
     for note in notes:
         typer.echo(note, err=True)
     if not rows:
