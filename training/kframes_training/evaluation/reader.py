@@ -109,6 +109,17 @@ class NanoReader:
         found = dict(zip(known, read.clips, strict=True))
         return replace(read, clips=[found.get(query, Prediction()) for query in queries])
 
+    def scores(self, tokens: Tensor, queries: Sequence[str]) -> NDArray[np.float64]:
+        """P("P1") + .6 P("P2") of every frame for every query, (queries, T) in 0..1; 0 for one with unknown words."""
+        vocabulary, found = self.settings.vocabulary, np.zeros((len(queries), len(tokens)))
+        known = [i for i, query in enumerate(queries) if vocabulary is None or not refusal(query, vocabulary)]
+        asked = [queries[i] if vocabulary is None else in_known_case(queries[i], self._length) for i in known]
+        rows = [Row(query, "", (0,) * len(tokens), (UNSEEN,) * len(tokens), tokens, "") for query in asked]
+        if rows:
+            prompts = [prompt_ids(row, self.tokenizer) for row in rows]
+            found[known] = self._scored(prompts, tokens.repeat(len(rows), 1))
+        return found
+
     def _read(self, frames: Candidates, tokens: Tensor, queries: Sequence[str], times: bool, readout: Readout) -> Read:
         rows = [Row(query, "", (0,) * len(frames), (UNSEEN,) * len(frames), tokens, "") for query in queries]
         start, stamps = process_time(), [frame.timestamp for frame in frames]
