@@ -3,7 +3,8 @@
     python benchmarks/results.py [--results FOLDER] [--out FILE]
 
 The numbers come from the JSON alone: nothing is measured here. What measures is named above every table. The results of
-``python -m kframes_training.evaluation.synthscenes`` are its ``results.json``, kept as ``synthscenes.json``.
+``python -m kframes_training.evaluation.synthscenes`` are its ``results.json``, kept as ``synthscenes.json``; those of
+``... evaluation.contest`` as ``contest.json``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from typing import Any
 import boundaries
 import decode
 import decoders
+import footage
 import scenes
+from kframes_training.evaluation import conformance
+from kframes_training.evaluation.contest import tables as contest
 from kframes_training.evaluation.tables import markdown
 
 HERE = Path(__file__).parent
@@ -62,6 +66,17 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
         "python -m kframes_training.evaluation.synthscenes",
         of_synthscenes,
     ),
+    "contest": (
+        "Published selectors and kframes on the same candidates",
+        "python -m kframes_training.evaluation.contest",
+        contest.markdown,
+    ),
+    "conformance": (
+        "Exactly k? Every selector on hard scores",
+        "python -m kframes_training.evaluation.conformance",
+        conformance.markdown,
+    ),
+    "footage": ("Real footage, without weights", "python benchmarks/footage.py", footage.markdown),
     "decode": ("Candidate frames of a long video", "python benchmarks/decode.py", of_decode),
     "decoders": ("Decoders on real clips", "python benchmarks/decoders.py", of_decoders),
     "scenes": ("Scene cuts on real clips", "python benchmarks/scenes.py", of_scenes),

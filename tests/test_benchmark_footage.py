@@ -1,0 +1,66 @@
+"""The haystack assembler and the footage benchmark on small clips made here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+from video_maker import make_video
+
+pytest.importorskip("trl")
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import footage
+import haystack
+
+from kframes_plugin.selectors.mllm import MLLMSelector
+from kframes_plugin.video import OpenVideo
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of numbered frames with a manifest, one of them a filler."""
+    folder, items = tmp_path_factory.mktemp("clips"), []
+    for number, seconds in enumerate((4, 6, 30)):
+        name = f"clip{number}.mp4"
+        make_video(folder / name, [i * 125 for i in range(seconds * 8)])
+        queries = [{"query": f"thing {number}", "clips": [[1.0, 3.0]]}, {"query": "all", "clips": [[0.0, seconds]]}]
+        items.append({"file": name, "duration": float(seconds), "haystack": True, "filler": number == 2,
+                      "derived_from": None, "queries": queries})  # fmt: skip
+    (folder / "MANIFEST.json").write_text(json.dumps({"items": items, "negative_queries": ["a cat"]}))
+    return folder
+
+
+def test_a_haystack_holds_every_clip_once_and_its_truth_is_that_of_the_frames(folder: Path, tmp_path: Path) -> None:
+    truth = haystack.assemble(folder, tmp_path / "hay.mp4", 1.2, 3, {})
+    assert sorted(s["file"] for s in truth["segments"] if not s["filler"]) == ["clip0.mp4", "clip1.mp4", "clip2.mp4"]
+    assert truth["duration"] >= 72
+    with OpenVideo(tmp_path / "hay.mp4") as video:
+        assert video.duration == pytest.approx(truth["duration"], abs=0.01)
+    thing = next(query for query in truth["queries"] if query["query"] == "thing 0")
+    start = next(s["start"] for s in truth["segments"] if s["file"] == "clip0.mp4")
+    assert thing["clips"] == [[start + 1.0, start + 3.0]]
+    assert len(next(query for query in truth["queries"] if query["query"] == "all")["clips"]) == len(truth["segments"])
+    assert haystack.plan([], 1, Random(0)) == []
+
+
+def test_footage_measures_and_says_what_cannot_be_judged(folder: Path, tmp_path: Path) -> None:
+    nano = MLLMSelector.from_pretrained(footage.NANO, device="cpu")
+    haystack.assemble(folder, tmp_path / "hay.mp4", 0.7, 1, {})
+    truth = json.loads((tmp_path / "hay.json").read_text())
+    queries = [(one["query"], [tuple(span) for span in one["clips"]]) for one in truth["queries"]]
+    asked = footage.Asked(tmp_path / "hay.mp4", "haystacks", queries, ["a cat"])
+    record = footage.measured(asked, nano)
+    assert record["not_exactly_k"] == 0
+    assert record["negative_refused"] == [True]
+    table = footage.summed([record])
+    assert table["oracle, any frame"]["haystacks"]["shr, k=8"][0] == 1
+    assert table["top_k by novelty"]["haystacks"]["shr, k=64"][3] == len(queries)
+    report = {"videos": 1, "seconds": 60, "queries": 4, "candidates": 256, "refused": 1.0, "negative_refused": 1.0,
+              "not_exactly_k": 0, "cpu_seconds": 1.0, "table": table}  # fmt: skip
+    page = footage.markdown(report)
+    assert "Not judged, for want of image-text weights" in page
+    assert "haystacks, several spans" in page
