@@ -20,12 +20,12 @@ import torch
 from kframes_training.answerer import answer_from_frames
 from kframes_training.evaluation import synthscenes
 from kframes_training.evaluation.answering import TinyAnswerer, frames_for
-from kframes_training.evaluation.reference_clips import REFERENCE_CLIPS
 from kframes_training.evaluation.bench import Record, Settings
 from kframes_training.evaluation.contenders import Contender, ablations, main_contenders
 from kframes_training.evaluation.exam import exam_of, kind_of
 from kframes_training.evaluation.metrics import clip_scores
 from kframes_training.evaluation.reader import NanoReader
+from kframes_training.evaluation.reference_clips import REFERENCE_CLIPS
 from kframes_training.evaluation.report import report_of
 from kframes_training.evaluation.running import run
 from kframes_training.evaluation.statistics import difference, discordant, estimate, mcnemar
