@@ -218,8 +218,8 @@ def _about(report: Mapping[str, Any]) -> str:
         f"nano, which knows drawn scenes only: it refused {report['refused']:.0%} of the queries as words it was never "
         f"trained on ({report['negative_refused']:.0%} of those that nothing answers), and then gives every scene "
         "a frame. By novelty: the published algorithms on a score that does not read the query. **Not judged, for want "
-        "of image-text weights: top-k, AKS, BOLT, MDP3, FOCUS, WFS-SB, F2C's clips and Q-Frame on relevance, and kframes "
-        f"with a selector that knows real footage.** Picks that were not exactly k distinct frames: "
+        "of image-text weights: top-k, AKS, BOLT, MDP3, FOCUS, WFS-SB, F2C's clips and Q-Frame on relevance, and "
+        f"kframes with a selector that knows real footage.** Picks that were not exactly k distinct frames: "
         f"{report['not_exactly_k']}. CPU: {report['cpu_seconds']:.0f} s."
     )
 

@@ -59,11 +59,7 @@ def main_contenders(checkpoints: Mapping[str, str], candidates: int, readout: Re
     """
     if taken := sorted(set(checkpoints) & set(REFERENCE_CLIPS)):
         raise ValueError(f"a checkpoint cannot be called {taken[0]!r}, that is a baseline; choose another name")
-<<<<<<< HEAD
     return [Contender(name, name, candidates, snap=name in SNAPPED) for name in REFERENCE_CLIPS] + [
-=======
-    return [Contender(name, name, candidates) for name in REFERENCE_CLIPS] + [
->>>>>>> ec25cdb (Evaluation: published selectors as plain functions, KFS-Bench and LV-Haystack metrics, kframes eval score, conformance)
         Contender(name, folder, candidates, readout=readout) for name, folder in checkpoints.items()
     ]
 
