@@ -74,6 +74,7 @@ def test_tables_of_records(record, tmp_path):
     report = {
         "videos": 2, "split": "test", "seconds": 120.0, "queries": 2 * len(record["items"]), "candidates": 64,
         "ks": KS, "answer_ks": (), "answerer": False, "table": table, "differences": rows,
+        "losses": summary.losses_of([record, other]),
         "costs": summary.costs_of([record, other]), "reasons": summary.reasons_of([record, other]),
         "answers_with_reasons": {},
     }  # fmt: skip

@@ -110,6 +110,7 @@ def report_of(records: Sequence[Record], options: argparse.Namespace) -> dict[st
         "answerer": options.answerer is not None,
         "table": summary.table_of(values),
         "differences": summary.differences(values, KS, ANSWER_KS),
+        "losses": summary.losses_of(records),
         "costs": summary.costs_of(records),
         "reasons": summary.reasons_of(records),
         "answers_with_reasons": summary.answers_with_reasons(values, REASON_K),

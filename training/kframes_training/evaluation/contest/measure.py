@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from kframes_plugin.boundaries import snap_to_cuts
 from kframes_plugin.relevance import PROBABILITY, clips_from_scores
 from kframes_plugin.scenes import detect_scenes
-from kframes_plugin.types import Candidates, Clip
+from kframes_plugin.types import Candidates, Clip, Span
 from kframes_plugin.video import OpenVideo
 from kframes_training.evaluation.answering import Asked, TinyAnswerer
 from kframes_training.evaluation.baselines.focus import explored
+from kframes_training.evaluation.clips import overlap
 from kframes_training.evaluation.contest.picks import KFRAMES, PICKS, Material
 from kframes_training.evaluation.exam import Exam, exam_of, kind_of
 from kframes_training.evaluation.metrics.kfs_bench import KFS_METRICS, kfs_scores
@@ -86,17 +88,20 @@ class Contest:
         rated = process_time()
         read = self.reader.read(frames, tokens, texts)
         costs |= {"see": seen - begin, "score": rated - seen, "write": process_time() - rated, "tokens": read.tokens}
+        begin, size = process_time(), self.reader.settings.frame_size
+        on_cuts = [snap_to_cuts(clips, frames, opened, size=size) for clips in read.clips]
+        costs["snap"] = process_time() - begin
         features = tokens.double().numpy()
         features /= np.linalg.norm(features, axis=1, keepdims=True)
         times = np.array([frame.timestamp for frame in frames])
         scenes = detect_scenes(frames, opened.duration)
         return [
             Material(
-                row, times, features, opened.duration, opened.timestamps, scenes, written,
-                clips_from_scores(row, times.tolist(), opened.duration, rule=PROBABILITY),
+                row, times, features, opened.duration, opened.timestamps, scenes, clips, written,
+                snap_to_cuts(clips_from_scores(row, times.tolist(), opened.duration, rule=PROBABILITY), frames, opened, size=size),
                 tuple((clip.start, min(clip.end, opened.duration)) for clip in exam.truth[place]),
             )
-            for (place, _), row, written in zip(asked, scores, read.clips, strict=True)
+            for (place, _), row, written, clips in zip(asked, scores, read.clips, on_cuts, strict=True)
         ]  # fmt: skip
 
     def _answers(self, opened: OpenVideo, exam: Exam, picked: dict[int, Any], written: dict[int, Sequence[Clip]],
@@ -149,7 +154,7 @@ def _item(text: str, kind: str, place: int, one: Material, picked: dict[str, dic
         "kind": kind,
         "text": text,
         "spans": len(one.truth),
-        "found": len(one.written),
+        "lost": _lost(one),
         "metrics": {
             name: {
                 str(k): [round(score, 5) for score in _plain(kfs_scores(chosen, scenes, grace=0.0))]
@@ -160,6 +165,21 @@ def _item(text: str, kind: str, place: int, one: Material, picked: dict[str, dic
         "explored": float(explored(one.scores, one.times, one.duration).mean()),
         "picking": {name: seconds / len(picked[KFRAMES]) for name, seconds in spent.items()},
     }
+
+
+def _lost(one: Material) -> dict[str, int]:
+    """Why a query goes wrong: no clip at all, clips beside the evidence, scores that are highest elsewhere."""
+    best = float(one.times[int(np.argmax(one.scores))])
+    return {
+        "nothing written": int(not one.written),
+        "no written clip touches the evidence": int(not overlap(_spans(one.written), one.truth)),
+        "no clip from the scores touches it": int(not overlap(_spans(one.read), one.truth)),
+        "the best-scored candidate does not show it": int(not any(a <= best < b for a, b in one.truth)),
+    }
+
+
+def _spans(clips: Sequence[Clip]) -> list[Span]:
+    return [(clip.start, clip.end) for clip in clips]
 
 
 def _plain(scores: dict[str, float]) -> list[float]:

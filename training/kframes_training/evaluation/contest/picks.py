@@ -30,8 +30,9 @@ class Material:
         duration: seconds.
         timestamps: (n,) of all frames of the video, seconds.
         scenes: between the candidates, for a query without clips.
-        written: the clips that kframes' selector wrote.
-        read: the clips that kframes reads from ``scores``.
+        written: the clips that kframes' selector wrote, ends on cuts, as a user gets them.
+        unmoved: the same before their ends moved to cuts between the candidates.
+        read: the clips that kframes reads from ``scores``, ends on cuts.
         truth: the true spans: for the oracles only.
     """
 
@@ -42,6 +43,7 @@ class Material:
     timestamps: NDArray[np.float64]
     scenes: Sequence[Span]
     written: Sequence[Clip]
+    unmoved: Sequence[Clip]
     read: Sequence[Clip]
     truth: Sequence[Span]
 
@@ -59,7 +61,7 @@ def _kframes(strategy: Strategy, one: Material, k: int) -> list[float]:
 
 
 def _on_candidates(one: Material, k: int) -> list[float]:
-    return allocate(one.written, k, one.times, one.duration, scenes=one.scenes)
+    return allocate(one.unmoved, k, one.times, one.duration, scenes=one.scenes)
 
 
 def _from_scores(one: Material, k: int) -> list[float]:

@@ -109,9 +109,23 @@ def costs_of(records: Sequence[Record]) -> dict[str, Any]:
         "see_a_video": sums["see"] / len(records),
         "score_a_query": sums["score"] / queries,
         "write_a_query": sums["write"] / queries,
+        "snap_a_query": sums["snap"] / queries,
         "tokens_a_query": sums["tokens"] / queries,
         "focus_scores": sum(item["explored"] for item in items) / queries,
         "pick": {name: sum(item["picking"][name] for item in items) / queries for name in PICKS},
+    }
+
+
+def losses_of(records: Sequence[Record]) -> dict[str, dict[str, list[float | None]]]:
+    """what went wrong -> group -> [share of the queries, low, high, queries]."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for record in records:
+        for item in record["items"]:
+            for group in groups_of(item):
+                for name, value in item["lost"].items():
+                    found[name][group][record["video"]].append(float(value))
+    return {
+        name: {group: plain(estimate(by_video)) for group, by_video in groups.items()} for name, groups in found.items()
     }
 
 

@@ -11,6 +11,7 @@ from kframes_training.evaluation.contest.picks import (
     HYBRID,
     KFRAMES,
     ON_CANDIDATES,
+    OURS,
     PICKS,
     RIVALS,
 )
@@ -26,6 +27,7 @@ WHO = {
     "needle": "facts of one scene (needle, attribute, action)",
     "several": "several evidence spans",
 }
+LOST_IN = ("needle", "order", "several", "all but holistic")
 BY_SPANS = ("1 span", "2 spans", "3 spans or more", "order", "holistic")
 REASONS = {
     "form": "names a thing and a background",
@@ -66,6 +68,7 @@ def markdown(report: Report) -> str:
             titled("kframes auto minus each baseline, right answers, all questions; McNemar's p",
                    differences(report, "all but holistic", "right", ks, RIVALS))
         )  # fmt: skip
+    parts.append(titled("Where evidence is lost, by kind of query", losses(report)))
     parts.append(titled("Cost, CPU seconds on one core", costs(report)))
     parts.append(titled("Are the reasons true?", reasons(report)))
     if report["answers_with_reasons"]:
@@ -79,7 +82,8 @@ def about(report: Report) -> str:
         f"{report['videos']} held-out videos of the {report['split']} split, {report['seconds'] / 3600:.1f} hours, decoded "
         f"from H.264 files; {report['queries']} queries and questions about what is there. All baselines (mended: exact k) "
         f"choose from the same T = {report['candidates']} candidates by the same scores (nano's readout of the frames) and "
-        f"features (nano's vision tokens). kframes writes clips from the same candidates and takes any frame inside; "
+        f"features (nano's vision tokens). kframes writes clips from the same candidates, moves their "
+        "ends to cuts and takes any frame inside; "
         f'"{ON_CANDIDATES}" may take candidates only, "{FROM_SCORES}" writes nothing. At k = T all that take candidates '
         "only give the same frames. Scenes of the metrics: the true clips, ends as they are. In brackets: 95% interval, "
         "bootstrap over videos."
@@ -130,6 +134,14 @@ def of_auto(report: Report) -> str:
     return table(["kframes auto", *(f"k = {k}" for k in report["ks"])], rows)
 
 
+def losses(report: Report) -> str:
+    """Queries whose evidence no clip touches, and whether the best-scored candidate shows it."""
+    found = report["losses"]
+    rows = [[text, *(cell(groups.get(group)) for group in LOST_IN)] for text, groups in found.items()]
+    counts = next(iter(found.values()))
+    return table(["share of the queries", *(f"{group} ({counts[group][3]})" for group in LOST_IN)], rows)
+
+
 def costs(report: Report) -> str:
     """What looking, scoring, writing and picking cost."""
     cost = report["costs"]
@@ -142,12 +154,20 @@ def costs(report: Report) -> str:
         blind, oracle = name.startswith("uniform"), name.startswith("oracle")
         written = name in (KFRAMES, FOCUSED, HYBRID, ON_CANDIDATES)
         model = 0.0 if blind or oracle else cost["write_a_query"] if written else cost["score_a_query"]
+        cuts = cost["snap_a_query"] if name in OURS and name != ON_CANDIDATES else 0.0
         scored = 0.0 if blind or oracle else cost["focus_scores"] if name == "focus" else 1.0
         rows.append(
-            [name, f"{model:.4f}", f"{cost['tokens_a_query']:.0f}" if written else "0",
+            [name, f"{model:.4f}", f"{cuts:.4f}", f"{cost['tokens_a_query']:.0f}" if written else "0",
              f"{scored * report['candidates']:.0f}", f"{1000 * cost['pick'][name]:.2f}"]
         )  # fmt: skip
-    head = ["selector", "model, a query", "tokens written", "frames it needs scored", "picking, ms a query and k"]
+    head = [
+        "selector",
+        "model, a query",
+        "ends on cuts, a query",
+        "tokens written",
+        "frames it needs scored",
+        "picking, ms a query and k",
+    ]
     return f"{shared}\n\n{table(head, rows)}"
 
 
