@@ -170,3 +170,14 @@ def test_keys_and_clocks():
     assert (clock("1:02:03", ""), clock("02:03.5", ""), clock("7", "")) == (3723, 123.5, 7)
     with pytest.raises(ValueError, match="h:mm:ss"):
         clock("soon", "f:1")
+
+
+def test_scoring_loads_no_model_library_and_a_missing_training_room_is_said():
+    code = "import sys; from kframes_training.evaluation import cli, scoring; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.strip() == "False", done.stderr
+    code = "import sys; sys.modules['kframes_training'] = None; sys.argv = ['kframes', 'eval', 'score', '--help']; "
+    code += "from kframes_plugin.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert "pip install 'kframes[train]'" in done.stderr
