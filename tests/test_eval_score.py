@@ -88,10 +88,12 @@ def test_our_selections_with_their_clips(tmp_path):
 
 
 def test_keyframes_as_truth(tmp_path):
-    truth = lines(tmp_path / "truth.jsonl", [{"id": 7, "video": "a", "keyframes": [20, 200]}])
+    true = [{"id": 7, "video": "a", "keyframes": [20, 200]}, {"id": 8, "video": "b", "keyframes": [5]}]
+    truth = lines(tmp_path / "truth.jsonl", true)
     mine = lines(tmp_path / "mine.jsonl", [{"id": "7", "seconds": [10, 15, 100]}])
     row = summed(mine, truth)["all"]
-    assert row["f1"][0] == pytest.approx(0.4)
+    assert row["f1"][0] == pytest.approx(0.4 / 2)  # nothing was chosen for the other item
+    assert row["f1_kept"][0] == pytest.approx(0.4)
     assert row["annd"][0] == pytest.approx(95 / 3)
     assert "kfr" not in row
 

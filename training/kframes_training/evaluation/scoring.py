@@ -26,6 +26,7 @@ HEADS = {
     "precision": "precision, 5 s",
     "recall": "recall, 5 s",
     "f1": "F1, 5 s",
+    "f1_kept": "F1 without empty items",
     "annd": "nearest, s",
     "iou": "mIoU of clips",
 }
@@ -119,7 +120,8 @@ def item_scores(frames: Sequence[float], truth: Truth, clips: Sequence[Clip] | N
             true = [(start, end + truth.grace) for scene in truth.scenes for start, end in scene]
             scores["iou"] = iou([(clip.start, clip.end) for clip in clips], true)
     if truth.keyframes is not None:
-        scores |= haystack_scores(frames, truth.keyframes)
+        found = haystack_scores(frames, truth.keyframes)
+        scores |= found | {"f1_kept": None if found["skipped"] else found["f1"]}  # the original leaves empty items out
     return scores
 
 
