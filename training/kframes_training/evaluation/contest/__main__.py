@@ -22,6 +22,7 @@ import torch
 from tqdm import tqdm
 
 import kframes_plugin
+from kframes_plugin.checkpoint import FILE_NAME, CheckpointSettings
 from kframes_training.evaluation.answering import TinyAnswerer
 from kframes_training.evaluation.contest import summary
 from kframes_training.evaluation.contest.measure import REASON_K, Contest, Record
@@ -103,7 +104,7 @@ def report_of(records: Sequence[Record], options: argparse.Namespace) -> dict[st
         "videos": len(records),
         "seconds": round(sum(record["duration"] for record in records), 1),
         "queries": sum(len(record["items"]) for record in records),
-        "candidates": NanoReader(options.checkpoint).settings.candidates,
+        "candidates": CheckpointSettings.load(options.checkpoint / FILE_NAME).candidates,
         "checkpoint": digest_of(str(options.checkpoint)),
         "ks": list(KS),
         "answer_ks": list(ANSWER_KS),

@@ -113,7 +113,7 @@ class Contest:
         for index, _ in enumerate(exam.questions):
             for name, frames in picked[first + index].items():
                 plan |= {(index, name, k): (index, tuple(frames[k])) for k in self.answer_ks}
-            shown = tuple(picked[first + index][KFRAMES][min(REASON_K, max(self.answer_ks))])
+            shown = tuple(picked[first + index][KFRAMES][REASON_K])
             for arm, text in _with_reasons(exam, index, written[first + index]).items():
                 plan[index, arm, REASON_K] = (len(questions), shown)
                 questions.append(replace(exam.questions[index], text=text))
