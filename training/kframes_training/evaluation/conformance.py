@@ -94,7 +94,7 @@ def tried(select: Select, case: str, k: int) -> dict[str, Any]:
         "given": len(answers[0]),
         "took_nan": bool(len(scores) == COUNT and np.isnan(scores).any() and COUNT // 3 in answers[0]),
         "jaccard": round(jaccard_over_seeds(answers), 4),
-        "seconds": (process_time() - begin) / (len(SEEDS) + 1),
+        "seconds": round((process_time() - begin) / (len(SEEDS) + 1), 6),
     }
 
 
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = {"benchmark": "conformance", **about_this_run(), "ks": list(KS), "selectors": measured(contestants())}
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(report) + "\n", encoding="utf-8")
     print(markdown(report))
 
 
