@@ -80,7 +80,8 @@ def eval_(
                 data=data, cache=out.with_name(out.stem + ".found"), selectors=selectors.split(","), ks=_whole(k), kind=kind,
                 videos=videos, questions=questions, subtitles=subtitles, scorer=scorer, answerer=answerer, style=style,
                 answer_size=answer_size, against=against, limit=limit,
-                wanted=Wanted(model, readout, strategy, candidates, device, seed),
+                wanted=Wanted(model, readout, strategy, candidates, device),
+                seed=seed,
             )
         )  # fmt: skip
     except ValueError as error:

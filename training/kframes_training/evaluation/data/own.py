@@ -22,7 +22,7 @@ def read(file: Path, videos: Path) -> Data:
     """All questions.
 
     Args:
-        file: .jsonl, .json (a list), .csv or .parquet with these fields.
+        file: .jsonl, .json (a list) or .parquet with these fields.
         videos: folder from which the paths of the videos count.
     """
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from kframes_plugin.types import Selector
 from kframes_training.evaluation.data import Data, read
 from kframes_training.evaluation.run.answerers import load_answerer
 from kframes_training.evaluation.run.loop import ANSWER_SIZE, Loop, Plan
 from kframes_training.evaluation.run.report import report_of
-from kframes_training.evaluation.run.scorers import SimilarityScorer, load_scorer
-from kframes_training.evaluation.run.selectors import ORACLE, Wanted, cannot_do, load, needs_scorer, parse
+from kframes_training.evaluation.run.scorers import Scorer, SimilarityScorer, load_scorer
+from kframes_training.evaluation.run.selectors import (
+    ORACLE,
+    Parsed,
+    Wanted,
+    all_of,
+    cannot_do,
+    load,
+    needs_scorer,
+    parse,
+)
 from kframes_training.evaluation.run.store import Store
 
 
@@ -32,6 +42,7 @@ class Request:
         answer_size: long side of the frames it sees, pixels.
         against: the selector that others are compared with; None: the first uniform one, else the first.
         limit: items at most; None: all.
+        seed: of selectors that draw lots.
         cache: folder of what is found.
     """
 
@@ -50,6 +61,7 @@ class Request:
     answer_size: int = ANSWER_SIZE
     against: str | None = None
     limit: int | None = None
+    seed: int = 0
 
 
 def evaluate(request: Request, *, progress: bool = True) -> dict[str, Any]:
@@ -71,10 +83,11 @@ def evaluate(request: Request, *, progress: bool = True) -> dict[str, Any]:
                          subtitles=request.subtitles), request.limit)  # fmt: skip
     if not data.present:
         raise ValueError(_nothing(data, request))
-    if any(base == ORACLE for _, base, *_ in parsed) and not all(item.evidence for item in data.present):
-        raise ValueError(f"oracle needs true spans or points of every item; {request.data.name} has items without")
-    scorer = _scorer(request, parsed)
-    contestants = load(parsed, request.wanted, scorer)
+    if any(base == ORACLE for _, base, *_ in parsed) and not any(item.evidence for item in data.present):
+        raise ValueError(f"oracle needs true spans or points, and no item of {request.data.name} has any; leave it out")
+    own = load(parsed, request.wanted)
+    scorer = _scorer(request, parsed, {one.settings["model"]: one.kframes.selector for one in own.values()})
+    contestants = all_of(parsed, own, scorer, request.seed)
     answerer = None
     if request.answerer:
         answerer = load_answerer(request.answerer, style=request.style, device=request.wanted.device)
@@ -97,14 +110,16 @@ def evaluate(request: Request, *, progress: bool = True) -> dict[str, Any]:
     return report_of(outcome, data, settings, names, ks, against)
 
 
-def _scorer(request: Request, parsed: Any) -> Any:
+def _scorer(request: Request, parsed: Parsed, known: Mapping[str, Selector]) -> Scorer | None:
     reading = needs_scorer(parsed)
     if not reading:
         return None
     if request.scorer is None:
         raise ValueError(f"{', '.join(reading)} read scores of frames: name a --scorer, as openclip:ARCH/WEIGHTS, nano, or a "
                          ".jsonl file of scores")  # fmt: skip
-    scorer = load_scorer(request.scorer, candidates=request.wanted.candidates, device=request.wanted.device)
+    scorer = load_scorer(
+        request.scorer, candidates=request.wanted.candidates, device=request.wanted.device, known=known
+    )
     if lacking := cannot_do(parsed, isinstance(scorer, SimilarityScorer)):
         raise ValueError(f"{', '.join(lacking)} need features of the frames, which {request.scorer} does not have; use an "
                          "openclip: scorer, or leave them out")  # fmt: skip

@@ -108,7 +108,7 @@ def values_of(rows: Iterable[Row]) -> Values:
     """All single values; the items of a video are in the same order for every selector."""
     found: Values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for row in rows:
-        for group in groups(row):
+        for group in groups(row) if row["scores"] else ():
             into = found[row["selector"], row["k"], group]
             for name, value in row["scores"].items():
                 if value is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from kframes_plugin.by_name import NANO, load_selector
 from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.selectors.similarity import SimilaritySelector
-from kframes_plugin.types import Candidates, Cost
+from kframes_plugin.types import Candidates, Cost, Readout, Selector
 from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.resuming import digest_of
 from kframes_training.evaluation.run.look import Look
@@ -134,7 +135,13 @@ class GivenScores:
         return Scored(times[inside], scores[inside], cost=Cost(candidates=int(inside.sum())))
 
 
-def load_scorer(name: str, *, candidates: int | None = None, device: str | None = None) -> Scorer:
+def load_scorer(
+    name: str,
+    *,
+    candidates: int | None = None,
+    device: str | None = None,
+    known: Mapping[str, Selector] | None = None,
+) -> Scorer:
     """The scorer of a name.
 
     Args:
@@ -142,6 +149,7 @@ def load_scorer(name: str, *, candidates: int | None = None, device: str | None 
             (its readout of frames).
         candidates: T; None: what the scorer asks for.
         device: as for :meth:`KFrames.from_pretrained`.
+        known: selectors that are loaded already, by name: a large model is not loaded twice.
 
     Raises:
         SelectorError: it cannot be loaded.
@@ -151,7 +159,10 @@ def load_scorer(name: str, *, candidates: int | None = None, device: str | None 
         if not Path(name).is_file():
             raise ValueError(f"there is no file of scores {name}; check the path")
         return GivenScores(Path(name))
-    selector = load_selector(name, device=device, readout=None if name.startswith("openclip:") else "frames")
+    selector = (known or {}).get(name)
+    if selector is None:
+        readout: Readout | None = None if name.startswith("openclip:") else "frames"
+        selector = load_selector(name, device=device, readout=readout)
     if isinstance(selector, SimilaritySelector):
         return SimilarityScorer(selector, name, candidates)
     if isinstance(selector, MLLMSelector):

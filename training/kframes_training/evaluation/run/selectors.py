@@ -13,7 +13,7 @@ from kframes_plugin import __version__
 from kframes_plugin.allocation import allocate
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.types import Clip, Cost, Prediction
-from kframes_training.evaluation.baselines import BASELINES, BLIND, WITH_FEATURES
+from kframes_training.evaluation.baselines import BASELINES, BLIND, WITH_FEATURES, oracle
 from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.run.look import Look
 from kframes_training.evaluation.run.scorers import Scored, digest
@@ -25,6 +25,7 @@ POINT = 0.001  # seconds that a true point lasts, for the oracle
 BLINKS = (*BLIND, ORACLE)  # they choose among all frames of the video, as kframes does, and not among candidates
 
 Chosen = dict[str, list[float]]  # k -> timestamps, seconds
+Parsed = Sequence[tuple[str, str, str | None, bool]]  # as named, selector, model or None, faithful
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class BaselineContestant:
         """A faithful method may fail where the original does: then a note, and no frames."""
         pool = scored or Scored(np.asarray(look.video.timestamps, np.float64), np.zeros(len(look.video.timestamps)))
         truth = [*item.spans, *((point, point + POINT) for point in item.points)]
-        start, frames, notes = perf_counter(), {}, []
+        start, frames = perf_counter(), {}
+        notes = ["no truth is told, so frames are uniform"] if self.method is oracle and not truth else []
         for k in ks:
             try:
                 chosen = self.method(pool.scores, pool.times, k, duration=look.video.duration, features=pool.features,
@@ -131,16 +133,16 @@ class Wanted:
     strategy: Any = "auto"
     candidates: int | None = None
     device: str | None = None
-    seed: int = 0
 
 
-def parse(names: Iterable[str]) -> list[tuple[str, str, str | None, bool]]:
+def parse(names: Iterable[str]) -> Parsed:
     """(as named, selector, model or None, faithful) of names as "aks", "aks@faithful", "mine=PATH_OR_ID".
 
     Raises:
         ValueError: no name, one that is not known, or one that comes twice.
     """
-    found, known = [], (KFRAMES, SCENES, *ALIASES, *BASELINES)
+    found: list[tuple[str, str, str | None, bool]] = []
+    known = (KFRAMES, SCENES, *ALIASES, *BASELINES)
     for name in filter(None, map(str.strip, names)):
         label, equals, model = name.partition("=")
         base = label.removesuffix(FAITHFUL).replace("-", "_")
@@ -161,38 +163,50 @@ def parse(names: Iterable[str]) -> list[tuple[str, str, str | None, bool]]:
     return found
 
 
-def needs_scorer(parsed: Iterable[tuple[str, str, str | None, bool]]) -> list[str]:
+def needs_scorer(parsed: Parsed) -> list[str]:
     """The names that read scores."""
     return [label for label, base, _, _ in parsed if base in BASELINES and base not in BLINKS]
 
 
-def load(parsed: Iterable[tuple[str, str, str | None, bool]], wanted: Wanted, scorer: Any) -> list[Contestant]:
-    """The selectors of parsed names.
-
-    Args:
-        parsed: from :func:`parse`.
-        wanted: how to load them.
-        scorer: of the selectors over scores, or None where there are none.
+def load(parsed: Parsed, wanted: Wanted) -> dict[str, KFramesContestant]:
+    """kframes' own selectors among the parsed names.
 
     Raises:
         SelectorError, ValueError: one cannot be loaded.
     """
-    found: list[Contestant] = []
-    for label, base, model, faithful in parsed:
+    found = {}
+    for label, base, model, _ in parsed:
         if base in (KFRAMES, SCENES):
             name = SCENES if base == SCENES else model or wanted.model
             readout = wanted.readout if base == KFRAMES and model is None else None
             kframes = KFrames.from_pretrained(name, device=wanted.device, readout=readout, strategy=wanted.strategy,
                                               candidates=wanted.candidates)  # fmt: skip
-            found.append(KFramesContestant(label, kframes, name, readout))
-            continue
-        reads = base not in BLINKS
-        settings = scorer.settings if reads else None
-        found.append(BaselineContestant(label, BASELINES[base], faithful, reads, wanted.seed, settings))
+            found[label] = KFramesContestant(label, kframes, name, readout)
     return found
 
 
-def cannot_do(parsed: Iterable[tuple[str, str, str | None, bool]], has_features: bool) -> list[str]:
+def all_of(parsed: Parsed, own: Mapping[str, KFramesContestant], scorer: Any, seed: int = 0) -> list[Contestant]:
+    """All selectors of parsed names, in their order.
+
+    Args:
+        parsed: from :func:`parse`.
+        own: from :func:`load`.
+        scorer: of the selectors over scores, or None where there are none.
+        seed: of selectors that draw lots.
+    """
+    found: list[Contestant] = []
+    for label, base, _, faithful in parsed:
+        if label in own:
+            found.append(own[label])
+            continue
+        reads = base not in BLINKS
+        found.append(
+            BaselineContestant(label, BASELINES[base], faithful, reads, seed, scorer.settings if reads else None)
+        )
+    return found
+
+
+def cannot_do(parsed: Parsed, has_features: bool) -> list[str]:
     """The names that need features of the frames, where the scorer has none."""
     return [] if has_features else [label for label, base, _, _ in parsed if base in WITH_FEATURES]
 
