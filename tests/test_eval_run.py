@@ -529,3 +529,22 @@ def test_the_command_line(tmp_path: Path, videos: Path) -> None:
     assert "2 made, 0 found before" in fine.stderr
     assert json.loads(kframes(*command, "--json").stdout)["selectors"] == ["uniform", "oracle"]
     assert "Score anybody's selections" in kframes("score", "--help").stdout
+
+
+def test_drawn_videos_are_a_file_of_ones_own(tmp_path: Path) -> None:
+    from kframes_training.evaluation.data.drawn import rows_of
+    from kframes_training.evaluation.exam import exam_of
+    from kframes_training.synthetic import SPLITS, sample_video
+
+    seed = min(SPLITS["test"][:60], key=lambda one: sample_video(one).duration)
+    rows = rows_of(seed, tmp_path, "test")
+    data = read(written(tmp_path / "questions.jsonl", rows))
+    exam = exam_of(seed, "test")
+    assert (data.odd, data.missing) == ((), ())
+    assert [item.query for item in data.items] == exam.texts
+    assert [len(item.scenes) for item in data.items] == [len(true) for true in exam.truth]
+    asked = data.items[len(exam.queries) :]
+    assert [(item.options, item.answer) for item in asked] == [(q.options, q.answer) for q in exam.questions]
+    assert all(item.groups["kind"].startswith("question: ") for item in asked)
+    with OpenVideo(data.items[0].video) as video:
+        assert video.duration == pytest.approx(exam.video.duration, abs=0.5)

@@ -4,6 +4,7 @@ items.py        Item, Data: the words
 files.py        what readers share
 own.py          a simple JSONL of one's own
 videomme.py, mlvu.py, lvbench.py, longvideobench.py         questions with options
+drawn.py        the command: held-out SynthScenes videos as a file of one's own
 kfs_bench.py, lv_haystack.py, qvhighlights.py, charades_sta.py      with true scenes, frames or moments
 """
 
@@ -24,7 +25,7 @@ from kframes_training.evaluation.data import (
     qvhighlights,
     videomme,
 )  # fmt: skip
-from kframes_training.evaluation.data.files import read_rows
+from kframes_training.evaluation.data.files import Row, read_rows
 from kframes_training.evaluation.data.items import Data, Item, Subtitle
 
 __all__ = ["READERS", "Data", "Item", "Subtitle", "kind_of", "read"]
@@ -61,7 +62,7 @@ def kind_of(file: Path) -> str:
     """
     if file.suffix == ".txt":
         return "charades-sta"
-    first = next(iter(read_rows(file)), {})
+    first: Row = next(iter(read_rows(file)), {})
     for kind, marks in _MARKS.items():
         if marks <= set(first):
             return kind

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kframes_plugin.types import Span
 from kframes_training.evaluation.data import longvideobench, videomme
-from kframes_training.evaluation.data.files import read_rows, seconds
+from kframes_training.evaluation.data.files import Row, read_rows, seconds
 from kframes_training.evaluation.data.items import Data
 
 
@@ -43,7 +43,7 @@ def read(file: Path, videos: Path, *, questions: Path) -> Data:
 
 
 def _questions(file: Path, videos: Path) -> Data:
-    first = next(iter(read_rows(file)), {})
+    first: Row = next(iter(read_rows(file)), {})
     if "video_path" in first and "id" in first:
         return longvideobench.read(file, videos)
     return videomme.read(file, videos)

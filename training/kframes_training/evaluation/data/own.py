@@ -29,7 +29,8 @@ def read(file: Path, videos: Path) -> Data:
     def make(row: Row) -> Item:
         if unknown := sorted(set(row) - {*FIELDS, "number"}):
             raise ValueError(f"unknown fields {', '.join(unknown)}; known are {', '.join(FIELDS)}")
-        query, question = row.get("query") or row["question"], row.get("question") or row.get("query")
+        query = str(row.get("query") or row["question"])
+        question = str(row.get("question") or query)
         options = tuple(map(str, row.get("options") or ()))
         scenes = row.get("scenes") or [[span] for span in row.get("spans") or ()]
         return Item(

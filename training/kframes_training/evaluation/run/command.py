@@ -97,17 +97,12 @@ def evaluate(request: Request, *, progress: bool = True) -> dict[str, Any]:
         outcome = Loop(plan, store).run(progress=progress)
     finally:
         store.close()
-    settings = {
-        **{
-            name: value
-            for name, value in json.loads(json.dumps(asdict(request), default=str)).items()
-            if name != "cache"
-        },
-        "contestants": {one.name: one.settings for one in contestants},
-        "scorer_settings": scorer.settings if scorer else None,
-        "answerer_settings": answerer.settings if answerer else None,
-    }
-    return report_of(outcome, data, settings, names, ks, against)
+    asked: dict[str, Any] = json.loads(json.dumps(asdict(request), default=str))
+    asked.pop("cache")
+    asked["contestants"] = {one.name: one.settings for one in contestants}
+    asked["scorer_settings"] = scorer.settings if scorer else None
+    asked["answerer_settings"] = answerer.settings if answerer else None
+    return report_of(outcome, data, asked, names, ks, against)
 
 
 def _scorer(request: Request, parsed: Parsed, known: Mapping[str, Selector]) -> Scorer | None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Clip, Cost, Frame
 from kframes_plugin.video import OpenVideo
-from kframes_training.evaluation.baselines import oracle
+from kframes_training.evaluation.baselines.oracle import oracle
 from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.run.answerers import Answerer
 from kframes_training.evaluation.run.look import Look
@@ -83,7 +83,13 @@ class Loop:
         Raises:
             SelectorError: a model cannot answer; what was found stays, and the run can be started again.
         """
-        bar = tqdm(total=len(self.plan.items), desc="questions", unit="question", file=sys.stderr, disable=not progress)
+        bar = tqdm(
+            total=len(self.plan.items),
+            desc="questions",
+            unit="question",
+            file=sys.stderr,
+            disable=None if progress else True,
+        )
         with bar:
             for video, items in by_video(self.plan.items):
                 try:

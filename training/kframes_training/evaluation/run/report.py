@@ -160,6 +160,9 @@ def mean_cost(costs: Sequence[Cost]) -> dict[str, Any]:
     def mean(of: Callable[[Cost], float]) -> float:
         return round(sum(map(of, costs)) / len(costs), 4)
 
+    def seconds_of(step: str) -> float:
+        return mean(lambda cost: cost.seconds.get(step, 0.0))
+
     steps = dict.fromkeys(step for cost in costs for step in cost.seconds)
     return {
         "queries": len(costs),
@@ -169,7 +172,7 @@ def mean_cost(costs: Sequence[Cost]) -> dict[str, Any]:
         "tokens_in": mean(lambda cost: cost.tokens_in),
         "tokens_out": mean(lambda cost: cost.tokens_out),
         "seconds": mean(lambda cost: sum(cost.seconds.values())),
-        "seconds_by_step": {step: mean(lambda cost, step=step: cost.seconds.get(step, 0.0)) for step in steps},
+        "seconds_by_step": {step: seconds_of(step) for step in steps},
     }
 
 

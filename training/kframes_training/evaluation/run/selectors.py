@@ -13,7 +13,8 @@ from kframes_plugin import __version__
 from kframes_plugin.allocation import allocate
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.types import Clip, Cost, Prediction
-from kframes_training.evaluation.baselines import BASELINES, BLIND, WITH_FEATURES, oracle
+from kframes_training.evaluation.baselines import BASELINES, BLIND, WITH_FEATURES
+from kframes_training.evaluation.baselines.oracle import oracle
 from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.run.look import Look
 from kframes_training.evaluation.run.scorers import Scored, digest

@@ -61,7 +61,7 @@ class Store:
         file = self.folder / "arrays" / f"{key}.npz"
         unfinished = file.with_name(f"{key}.{os.getpid()}.unfinished")
         with unfinished.open("wb") as stream:
-            np.savez(stream, **arrays)
+            np.savez(stream, allow_pickle=False, **arrays)
         unfinished.replace(file)
 
     def __len__(self) -> int:
