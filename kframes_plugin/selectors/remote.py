@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urldefrag, urlsplit
@@ -29,6 +29,21 @@ KEYS = ("KFRAMES_API_KEY", "OPENAI_API_KEY")  # the first one that is set
 LONGEST_WAIT = 60.0  # seconds before a retry; a server that asks for more is not waited for
 
 _RETRIED = {408, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a server answered.
+
+    Attributes:
+        text: of the answer.
+        cut_off: whether it ends where max_tokens was reached.
+        cost: requests and tokens.
+    """
+
+    text: str
+    cut_off: bool
+    cost: Cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +115,22 @@ class RemoteSelector:
         Raises:
             SelectorError: the server cannot be reached, refuses, or does not answer as a chat endpoint does.
         """
-        messages = build_messages(frames, query, self.format)
+        reply = self.chat(build_messages(frames, query, self.format), shown=len(frames))
+        notes = [f"the answer was cut off at {self.max_tokens} tokens (max_tokens)"] if reply.cut_off else []
+        times = [frame.timestamp for frame in frames]
+        clips = parse_clips(reply.text, duration_of(frames), fmt=self.format, times=times)
+        return Prediction(clips, notes=(*notes, *clips.notes), cost=replace(reply.cost, candidates=len(frames)))
+
+    def chat(self, messages: Messages, *, shown: int) -> Reply:
+        """What the server answers to chat messages; PIL images in them are sent as JPEGs.
+
+        Args:
+            messages: as :meth:`Selection.to_messages` has them.
+            shown: how many frames they hold, for messages of errors.
+
+        Raises:
+            SelectorError: as for a call.
+        """
         body = {
             "model": self.model,
             "messages": _with_data_urls(messages, self.quality),
@@ -110,18 +140,11 @@ class RemoteSelector:
             **self.options,
         }
         body = {key: value for key, value in body.items() if value is not None}
-        response, requests = self._post(body, len(frames))
+        response, requests = self._post(body, shown)
         text, finish, usage = self._answer(response)
-        notes = [f"the answer was cut off at {self.max_tokens} tokens (max_tokens)"] if finish == "length" else []
-        times = [frame.timestamp for frame in frames]
-        clips = parse_clips(text, duration_of(frames), fmt=self.format, times=times)
-        cost = Cost(
-            candidates=len(frames),
-            model_calls=requests,
-            tokens_in=_count(usage, "prompt_tokens"),
-            tokens_out=_count(usage, "completion_tokens"),
-        )
-        return Prediction(clips, notes=(*notes, *clips.notes), cost=cost)
+        tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+        cost = Cost(model_calls=requests, tokens_in=tokens[0], tokens_out=tokens[1])
+        return Reply(text, finish == "length", cost)
 
     def _key(self) -> str:
         """The API key; empty where there is none."""

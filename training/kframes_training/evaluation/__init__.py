@@ -1,6 +1,8 @@
 """Measuring selectors: clips and frames against the truth, answers from k frames, honest intervals.
 
 cli.py              ``kframes eval``
+data/               readers of the files that people download, and of their own
+run/                selectors and an answerer on such a file, resumable
 baselines/          published selectors over frame scores, one algorithm a file
 metrics/            clips, KFS-Bench, LV-Haystack, answers, conformance: one family a file
 statistics.py       bootstrap over videos, paired differences, McNemar
