@@ -6,14 +6,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from kframes_plugin.scenes import detect_scenes
 from kframes_plugin.types import Frame, Span
 from kframes_plugin.video import OpenVideo
+from kframes_training.peakclips.fades import find_fades
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".mpg", ".mpeg", ".m4v", ".ogv")
 SEEN = 128  # long side of the frames that cuts are looked for in, pixels
@@ -87,24 +90,38 @@ def find_scenes(path: str, min_scene: float) -> tuple[float, list[Span], list[li
         VideoError: the file cannot be read.
     """
     times: list[float] = []
+    brightness: list[float] = []
     colours: list[NDArray[np.float32]] = []
 
     def watched(frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
+            small = np.asarray(frame.image.convert("RGB").resize((32, 32), Image.Resampling.BOX))
             times.append(frame.timestamp)
-            colours.append(_colours(frame))
+            brightness.append(float(np.percentile(small.max(axis=-1), 98)))
+            colours.append(colour_shares(small))
             yield frame
 
     with OpenVideo(path) as video:
         spans = detect_scenes(watched(video.frames(SEEN)), video.duration, min_scene=min_scene)
         duration = video.duration
+    spans = _parted(spans, find_fades(times, brightness, colours), min_scene)
     shares = [_mean_colours(span, np.array(times), colours) for span in spans]
     return duration, spans, shares
 
 
-def _colours(frame: Frame) -> NDArray[np.float32]:
-    small = np.asarray(frame.image.convert("RGB").resize((32, 32), 0)).astype(np.int64) * LEVELS // 256
-    codes = (small[..., 0] * LEVELS + small[..., 1]) * LEVELS + small[..., 2]
+def _parted(spans: list[Span], cuts: Sequence[float], min_scene: float) -> list[Span]:
+    """Spans parted at more cuts, unless a part would be shorter than ``min_scene`` seconds."""
+    edges = [spans[0][0], *(end for _, end in spans)]
+    for cut in cuts:
+        if all(abs(cut - edge) >= min_scene for edge in edges):
+            edges.append(cut)
+    return list(pairwise(sorted(edges)))
+
+
+def colour_shares(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Share of every one of 64 colours in an RGB picture (h, w, 3)."""
+    levels = picture.astype(np.int64) * LEVELS // 256
+    codes = (levels[..., 0] * LEVELS + levels[..., 1]) * LEVELS + levels[..., 2]
     shares: NDArray[np.float32] = (np.bincount(codes.ravel(), minlength=LEVELS**3) / codes.size).astype(np.float32)
     return shares
 
