@@ -106,6 +106,11 @@ class LLMAnnotator:
         """The prompt alone."""
         return await self._ask([{"type": "text", "text": prompt.text}], prompt)
 
+    async def aclose(self) -> None:
+        """Close the writer's connections, where it has some."""
+        if aclose := getattr(self.writer, "aclose", None):
+            await aclose()
+
     async def _ask(self, content: list[dict[str, Any]], prompt: Prompt) -> BaseModel:
         messages: Messages = [{"role": "user", "content": content}]
         for repairs_left in range(self.repairs, -1, -1):
@@ -122,7 +127,12 @@ class LLMAnnotator:
     async def _written(self, messages: Messages, prompt: Prompt) -> Completion:
         form = schema(prompt.task)
         key = _key(self.writer.id, messages, form)
-        about = {"task": prompt.task, "video_id": prompt.facts.get("video_id", ""), "writer": self.writer.id}
+        about = {
+            "task": prompt.task,
+            "video_id": prompt.facts.get("video_id", ""),
+            "writer": self.writer.id,
+            "repair": len(messages) // 2,  # 0 for the first answer
+        }
 
         async def ask() -> dict[str, Any]:
             return vars(await self.writer.write(messages, form, prompt.task))

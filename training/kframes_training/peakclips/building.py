@@ -12,6 +12,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,12 @@ class VideoWorker:
         similarity = similarity or similarity_by_name(plan.similarity, plan.device)
         self.tools = Tools(annotator or annotator_of(plan), plan.work / "steps", similarity, plan.redo)
         self._runner = asyncio.Runner()
+
+    def close(self) -> None:
+        """Let go of connections; the annotator's ``aclose()``, where it has one, is awaited."""
+        if aclose := getattr(self.tools.annotator, "aclose", None):
+            self._runner.run(aclose())
+        self._runner.close()
 
     def __call__(self, source: Source) -> Tables:
         """All rows of a video."""
@@ -177,7 +184,8 @@ def build(
     elif workers > 1:
         parts = list(_told(_in_processes(sources, plan, workers), len(sources), tell))
     else:
-        parts = _in_this_process(sources, VideoWorker(plan, annotator, similarity), tell)
+        with closing(VideoWorker(plan, annotator, similarity)) as worker:
+            parts = _in_this_process(sources, worker, tell)
     tables = merged(sources, parts)
     log = costs(plan.cache, *prices)
     write_cost_log(plan.work / "cost.jsonl", log)

@@ -89,6 +89,10 @@ class OpenAIWriter:
                 raise AnnotatorError(f"cannot reach {self.url} ({_said(error)}); does the server run?") from error
         return self._completion(raw)
 
+    async def aclose(self) -> None:
+        """Close the connections to the server."""
+        await self._client.close()
+
     def _completion(self, raw: Any) -> Completion:
         answer = raw.parse()
         if not getattr(answer, "choices", None):

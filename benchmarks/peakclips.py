@@ -1,0 +1,140 @@
+"""PeakClips on SynthScenes: labels against the truth, what refinement gains, statistics, chapters, engines.
+
+    python benchmarks/peakclips.py --work FOLDER [--videos 200] [--judged 50] [--engines 12]
+
+Writes benchmarks/results/peakclips.json. Videos of the test split are written as H.264 files into FOLDER and go through
+the whole pipeline; what is in FOLDER from an earlier run is used again, except for the engines' times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from kframes_training.evaluation.report import about_this_run
+from kframes_training.peakclips import store
+from kframes_training.peakclips.building import Plan, build
+from kframes_training.peakclips.chapters import THRESHOLDS, boundary_f1, group
+from kframes_training.peakclips.checking import check
+from kframes_training.peakclips.media import Source, sources
+from kframes_training.peakclips.oracle import known_video
+from kframes_training.peakclips.pipeline import TABLES
+from kframes_training.peakclips.refinement import Refinement
+from kframes_training.peakclips.settings import Settings
+from kframes_training.synthetic import SPLITS, sample_video, write_video
+
+HERE = Path(__file__).parent
+SIZE, NOISE = (128, 96), 0.2
+NANO = Refinement(low=0.0, high=0.3)  # its scores are probabilities; chosen on 20 videos of the dev split
+
+
+def videos_in(folder: Path, count: int) -> list[Source]:
+    """The first videos of the test split as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for seed in SPLITS["test"][:count]:
+        file = folder / f"synthscenes-{seed}.mp4"
+        if not file.exists():
+            part = folder / "part.mp4"
+            write_video(sample_video(seed), part, size=SIZE)
+            part.rename(file)
+        files.append(file)
+    return sources(files)
+
+
+def truth_of(work: Path, name: str, found: Sequence[Source], plan: Plan) -> dict[str, Any]:
+    """Build a data set and compare it with the truth."""
+    build(found, work / name, plan)
+    truth: dict[str, Any] = check(work / name)["truth"]
+    return truth
+
+
+def labels(work: Path, found: Sequence[Source]) -> dict[str, Any]:
+    """Agreement with the truth, without errors, with errors, and with errors refined; and of two seeds."""
+    keep, refined = work / "keep", Settings(refinement=NANO)
+    noisy = f"oracle:{NOISE}"
+    rows = {
+        "oracle": truth_of(work, "oracle", found, Plan("oracle", keep)),
+        "errors": truth_of(work, "errors", found, Plan(noisy, keep)),
+        "errors, refined": truth_of(work, "refined", found, Plan(noisy, keep, "frames:nano", settings=refined)),
+    }
+    for name, plan in (
+        ("errors", Plan(noisy, keep, seed=1)),
+        ("refined", Plan(noisy, keep, "frames:nano", settings=refined, seed=1)),
+    ):
+        build(found, work / f"{name} 1", plan)
+    agreement = {name: check(work / name, against=work / f"{name} 1")["agreement"] for name in ("errors", "refined")}
+    return {"noise": NOISE, "truth": rows, "two_seeds": agreement}
+
+
+def chapters(work: Path, found: Sequence[Source]) -> dict[str, Any]:
+    """Mean boundary F1 of every grouping on detected scenes with the oracle's captions."""
+    scores: dict[str, list[float]] = {method: [] for method in THRESHOLDS}
+    counts: dict[str, list[int]] = {method: [] for method in THRESHOLDS}
+    for source in found:
+        steps = work / "keep" / "steps" / source.video_id
+        scenes = json.loads((steps / "scenes.json").read_text(encoding="utf-8"))["rows"]
+        told = json.loads((steps / "captions.json").read_text(encoding="utf-8"))["rows"]
+        video = known_video(source.video_id)
+        assert video is not None
+        true = [(part[0].start, part[-1].end) for part in video.chapters]
+        for method in THRESHOLDS:
+            groups = group([row["caption"] for row in told], [row["colours"] for row in scenes], method)
+            ours = [(told[part[0]]["start"], told[part[-1]]["end"]) for part in groups]
+            scores[method].append(boundary_f1(ours, true))
+            counts[method].append(len(ours))
+    return {
+        method: {"f1": round(statistics.mean(scores[method]), 4), "chapters": round(statistics.mean(counts[method]), 2)}
+        for method in THRESHOLDS
+    }
+
+
+def engines(work: Path, found: Sequence[Source]) -> list[dict[str, Any]]:
+    """Seconds of a build from nothing by engine and workers, and whether the rows are the same."""
+    rows: list[dict[str, Any]] = []
+    first: dict[str, Any] | None = None
+    for engine, workers in (("local", 1), ("local", 2), ("ray", 1), ("ray", 2)):
+        place = work / "engines"
+        shutil.rmtree(place, ignore_errors=True)
+        start = perf_counter()
+        build(found, place / "out", Plan("oracle", place / "keep"), engine=engine, workers=workers)
+        seconds = perf_counter() - start
+        tables = {table: store.read(place / "out", table) for table in TABLES}
+        first = first or tables
+        rows.append({"engine": engine, "workers": workers, "seconds": round(seconds, 1), "same": tables == first})
+    return rows
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--videos", type=int, default=200)
+    parser.add_argument("--judged", type=int, default=50)
+    parser.add_argument("--engines", type=int, default=12)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "peakclips.json")
+    options = parser.parse_args()
+    found = videos_in(options.work / "videos", options.videos)
+    report = {"benchmark": "peakclips", **about_this_run(), "videos": len(found), "judged": options.judged}
+    report["labels"] = labels(options.work, found[: options.judged])
+    build(found, options.work / "all", Plan("oracle", options.work / "keep"))
+    whole = check(options.work / "all")
+    report |= {"statistics": whole["statistics"], "checked": whole["labels"], "truth": whole["truth"]}
+    report["chapters"] = chapters(options.work, found)
+    report["engines"] = {
+        "videos": options.engines,
+        "hours": round(sum(sample_video(seed).duration for seed in SPLITS["test"][: options.engines]) / 3600, 2),
+        "rows": engines(options.work, found[: options.engines]),
+    }
+    options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
