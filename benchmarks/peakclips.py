@@ -1,6 +1,6 @@
 """PeakClips on SynthScenes: labels against the truth, what refinement gains, statistics, chapters, engines.
 
-    python benchmarks/peakclips.py --work FOLDER [--videos 200] [--judged 50] [--engines 12]
+    python benchmarks/peakclips.py --work FOLDER [--videos 200] [--judged 50] [--engines 12] [--only PART]
 
 Writes benchmarks/results/peakclips.json. Videos of the test split are written as H.264 files into FOLDER and go through
 the whole pipeline; what is in FOLDER from an earlier run is used again, except for the engines' times.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 from collections.abc import Sequence
@@ -111,6 +112,21 @@ def engines(work: Path, found: Sequence[Source]) -> list[dict[str, Any]]:
     return rows
 
 
+def whole(work: Path, found: Sequence[Source]) -> dict[str, Any]:
+    """Statistics and labels of all videos, and their chapters by every grouping."""
+    build(found, work / "all", Plan("oracle", work / "keep"))
+    report = check(work / "all")
+    named = {"statistics": report["statistics"], "checked": report["labels"], "truth": report["truth"]}
+    return {"videos": len(found), **named, "chapters": chapters(work, found)}
+
+
+def timed(work: Path, found: Sequence[Source]) -> dict[str, Any]:
+    """Engines and workers, and how busy the machine was with other work."""
+    hours = sum(sample_video(int(source.video_id.rpartition("-")[2])).duration for source in found) / 3600
+    load = os.getloadavg()[1]
+    return {"videos": len(found), "hours": round(hours, 2), "load_before": round(load, 1), "rows": engines(work, found)}
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -118,20 +134,20 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=200)
     parser.add_argument("--judged", type=int, default=50)
     parser.add_argument("--engines", type=int, default=12)
+    parser.add_argument(
+        "--only", choices=("labels", "whole", "engines"), help="measure this part anew, keep the others"
+    )
     parser.add_argument("--out", type=Path, default=HERE / "results" / "peakclips.json")
     options = parser.parse_args()
-    found = videos_in(options.work / "videos", options.videos)
-    report = {"benchmark": "peakclips", **about_this_run(), "videos": len(found), "judged": options.judged}
-    report["labels"] = labels(options.work, found[: options.judged])
-    build(found, options.work / "all", Plan("oracle", options.work / "keep"))
-    whole = check(options.work / "all")
-    report |= {"statistics": whole["statistics"], "checked": whole["labels"], "truth": whole["truth"]}
-    report["chapters"] = chapters(options.work, found)
-    report["engines"] = {
-        "videos": options.engines,
-        "hours": round(sum(sample_video(seed).duration for seed in SPLITS["test"][: options.engines]) / 3600, 2),
-        "rows": engines(options.work, found[: options.engines]),
-    }
+    report = json.loads(options.out.read_text(encoding="utf-8")) if options.only and options.out.is_file() else {}
+    report |= {"benchmark": "peakclips", **about_this_run()}
+    videos = options.work / "videos"
+    if options.only in (None, "labels"):
+        report |= {"judged": options.judged, "labels": labels(options.work, videos_in(videos, options.judged))}
+    if options.only in (None, "whole"):
+        report |= whole(options.work, videos_in(videos, options.videos))
+    if options.only in (None, "engines"):
+        report["engines"] = timed(options.work, videos_in(videos, options.engines))
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -495,6 +497,25 @@ def test_the_command_line_refuses(films: Path, tmp_path: Path) -> None:
         assert refused.exit_code == 2, more
         assert why in " ".join(refused.output.split()), refused.output
     assert run.invoke(app, ["peakclips", "check", str(tmp_path)]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("missing", "words", "extra"),
+    [
+        ("pyarrow", ["--annotator", "oracle"], "annotate"),
+        ("openai", ["--annotator", "http://127.0.0.1:9/v1#m"], "annotate"),
+        ("ray", ["--annotator", "oracle", "--engine", "ray"], "ray"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    films: Path, tmp_path: Path, missing: str, words: list[str], extra: str
+) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None\nfrom kframes_plugin.cli import main; main()"
+    command = [sys.executable, "-c", code, "peakclips", "build", str(films), "--out", str(tmp_path), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"pip install 'kframes[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_given_queries(films: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kframes_training.peakclips import store
-from kframes_training.peakclips.annotator import Annotator, LLMAnnotator, Writer
+from kframes_training.peakclips.annotator import Annotator, AnnotatorError, LLMAnnotator, Writer
 from kframes_training.peakclips.cache import AnswerCache, costs, total
 from kframes_training.peakclips.media import Source
 from kframes_training.peakclips.pipeline import TABLES, Tables, Tools, annotate
@@ -126,8 +126,10 @@ def annotator_of(plan: Plan) -> Annotator:
 
         return SynthOracle(float(rest or 0), plan.seed)
     if kind in ("http", "https"):
-        from kframes_training.peakclips.openai_writer import OpenAIWriter
-
+        try:
+            from kframes_training.peakclips.openai_writer import OpenAIWriter
+        except ImportError as error:
+            raise AnnotatorError(f"cannot ask a server: {error}; run: pip install 'kframes[annotate]'") from error
         options = {"concurrency": plan.concurrency, "seed": plan.seed, **plan.model_options}
         writer: Writer = OpenAIWriter(plan.annotator, **options)
     elif kind == "local" and rest:
@@ -178,8 +180,10 @@ def build(
         raise ValueError("an annotator or similarity of your own works with engine='local' and workers=1")
     tell = progress or (lambda done, of: None)
     if engine == "ray":
-        from kframes_training.peakclips.ray_engine import run_on_ray
-
+        try:
+            from kframes_training.peakclips.ray_engine import run_on_ray
+        except ImportError as error:
+            raise AnnotatorError(f"cannot run on Ray: {error}; run: pip install 'kframes[ray]'") from error
         parts = list(_told(run_on_ray(sources, plan, workers), len(sources), tell))
     elif workers > 1:
         parts = list(_told(_in_processes(sources, plan, workers), len(sources), tell))
