@@ -80,24 +80,29 @@ def _peakclips_labels(report: Report) -> list[str]:
             f"| {n} | {row['p1_iou']:.3f} | {row['clips_iou']:.3f} | {row['same_class']:.3f} |"
             for n, row in seeds.items()
         ),
-    ]
-
-
-def _peakclips_statistics(report: Report) -> list[str]:
-    stats, truth, checked = report["statistics"], report["truth"], report["checked"]
-    return [
-        f"{stats['videos']} videos, {stats['hours']:.1f} hours, oracle: P1 IoU {truth['p1_iou']:.3f}, cuts F1 "
-        f"{truth['scene_f1']:.3f}; {checked['clips']} clips, {checked['p1_clips']:.1%} of them P1; labels that cover "
-        f"everything {checked['cover_everything']['count']}, nothing {checked['cover_nothing']['count']}.",
-        "",
-        "| per video | here | paper |",
-        "|---|---|---|",
-        *(f"| {n} | {value:.2f} | {stats['paper_per_video'][n]:.2f} |" for n, value in stats["per_video"].items()),
         "",
         "| chapters by | boundary F1 | chapters a video |",
         "|---|---|---|",
         *(f"| {method} | {row['f1']:.3f} | {row['chapters']:.2f} |" for method, row in report["chapters"].items()),
     ]
+
+
+def _peakclips_statistics(report: Report) -> list[str]:
+    stats, checked = report["statistics"], report["checked"]
+    everything, nothing = checked["cover_everything"]["count"], checked["cover_nothing"]["count"]
+    return [
+        f"{stats['videos']} videos, {stats['hours']:.1f} hours, oracle, scenes from the true cuts: {checked['clips']} "
+        f"clips, {checked['p1_clips']:.1%} of them P1; labels that cover everything {everything}, nothing {nothing}. "
+        f"Clips last {_listed(checked['clip_seconds'])} s.",
+        "",
+        "| per video | here | paper |",
+        "|---|---|---|",
+        *(f"| {n} | {value:.2f} | {stats['paper_per_video'][n]:.2f} |" for n, value in stats["per_video"].items()),
+    ]
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _peakclips_engines(report: Report) -> list[str]:

@@ -1,4 +1,4 @@
-"""The Ray engine gives the rows of the local one. Run from the command line: Ray keeps threads and sockets of its own."""
+"""The Ray engine gives the rows of the local one. Run from the command line: Ray has threads and sockets of its own."""
 
 from __future__ import annotations
 

@@ -294,7 +294,7 @@ def teach(path: Path, steps: int = 250) -> None:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+def real(shared_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """`transformers serve` with a tiny model behind a proxy that writes down what was asked and what was answered."""
     import tiny_models
 
@@ -392,6 +392,7 @@ def test_the_whole_pipeline_on_real_clips_with_a_real_server(real: tuple[Server,
     assert json.loads((undisturbed / "build.json").read_text())["cost"]["cost"] == pytest.approx(spent, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_killed_at_five_points_and_resumed(
     real: tuple[Server, str], undisturbed: Path, shared_videos: Path, tmp_path: Path

@@ -96,7 +96,7 @@ async def annotate(source: Source, given: Sequence[Row], tools: Tools, settings:
         )
     except VideoError as error:
         return _broken(source, str(error))
-    return _tables(source, found, told, chapters, caption, judged, alike, posed, keep.errors, settings)
+    return tables_of(source, found, told, chapters, caption, judged, alike, posed, keep.errors, settings)
 
 
 async def kept_scenes(source: Source, folder: Path, settings: Settings) -> list[Row]:
@@ -142,7 +142,7 @@ class _Kept:
         return rows
 
 
-def _tables(
+def tables_of(
     source: Source,
     found: list[Row],
     told: list[Row],
