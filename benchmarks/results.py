@@ -60,6 +60,67 @@ def of_boundaries(report: Report) -> str:
     return boundaries.table(report["rows"])
 
 
+def of_peakclips(report: Report) -> str:
+    """Labels against the truth, statistics beside the paper's, chapters, engines; parts not measured are left out."""
+    parts = (("labels", _peakclips_labels), ("statistics", _peakclips_statistics), ("engines", _peakclips_engines))
+    return "\n\n".join("\n".join(part(report)) for name, part in parts if name in report)
+
+
+def _peakclips_labels(report: Report) -> list[str]:
+    labels = report["labels"]
+    measures = ("p1_iou", "p1_iou_present", "clips_iou", "scores_right", "score_error")
+    truth, seeds = labels["truth"], labels["two_seeds"]
+    return [
+        f"{report['judged']} videos, {truth['oracle']['queries']} queries, labels against the truth; an annotator that "
+        f"errs replaces {labels['noise']:.0%} of its scores; refined by nano's scores of frames, weights .8 and .2.",
+        "",
+        f"| annotator | {' | '.join(measures)} |",
+        "|---" * (len(measures) + 1) + "|",
+        *(f"| {name} | {' | '.join(f'{row[m]:.3f}' for m in measures)} |" for name, row in truth.items()),
+        "",
+        "| two seeds of it, against each other | p1_iou | clips_iou | same_class |",
+        "|---|---|---|---|",
+        *(
+            f"| {n} | {row['p1_iou']:.3f} | {row['clips_iou']:.3f} | {row['same_class']:.3f} |"
+            for n, row in seeds.items()
+        ),
+        "",
+        "| chapters by | boundary F1 | chapters a video |",
+        "|---|---|---|",
+        *(f"| {method} | {row['f1']:.3f} | {row['chapters']:.2f} |" for method, row in report["chapters"].items()),
+    ]
+
+
+def _peakclips_statistics(report: Report) -> list[str]:
+    stats, checked = report["statistics"], report["checked"]
+    everything, nothing = checked["cover_everything"]["count"], checked["cover_nothing"]["count"]
+    return [
+        f"{stats['videos']} videos, {stats['hours']:.1f} hours, oracle, scenes from the true cuts: {checked['clips']} "
+        f"clips, {checked['p1_clips']:.1%} of them P1; labels that cover everything {everything}, nothing {nothing}. "
+        f"Clips last {_listed(checked['clip_seconds'])} s.",
+        "",
+        "| per video | here | paper |",
+        "|---|---|---|",
+        *(f"| {n} | {value:.2f} | {stats['paper_per_video'][n]:.2f} |" for n, value in stats["per_video"].items()),
+    ]
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _peakclips_engines(report: Report) -> list[str]:
+    engines = report["engines"]
+    return [
+        f"A build of {engines['videos']} videos ({engines['hours']} hours) from nothing, oracle, starts included; two "
+        f"cores with other work (load {engines['load_before']} before):",
+        "",
+        "| engine | workers | seconds | same rows |",
+        "|---|---|---|---|",
+        *(f"| {row['engine']} | {row['workers']} | {row['seconds']} | {row['same']} |" for row in engines["rows"]),
+    ]
+
+
 SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
     "synthscenes": (
         "SynthScenes: clips and answers",
@@ -81,6 +142,7 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
     "decoders": ("Decoders on real clips", "python benchmarks/decoders.py", of_decoders),
     "scenes": ("Scene cuts on real clips", "python benchmarks/scenes.py", of_scenes),
     "boundaries": ("Ends of clips on real footage", "python benchmarks/boundaries.py", of_boundaries),
+    "peakclips": ("PeakClips on SynthScenes", "python benchmarks/peakclips.py", of_peakclips),
 }
 
 

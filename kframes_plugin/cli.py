@@ -152,6 +152,19 @@ def evaluate(context: typer.Context) -> None:
         raise KFramesError(f"cannot evaluate: {error}; run: pip install 'kframes[train]'") from error
 
 
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def peakclips(context: typer.Context) -> None:
+    """Annotate videos of your own: `peakclips build VIDEOS --annotator ... --out DIR`, `peakclips check DIR`."""
+    try:
+        from kframes_training.peakclips.cli import app as commands
+    except ModuleNotFoundError as error:
+        raise KFramesError(f"cannot annotate: {error}; run: pip install 'kframes[annotate]'") from error
+    commands(context.args, prog_name="kframes peakclips", standalone_mode=True)
+
+
 def _loaded(model: str, **options: Any) -> KFrames:
     """The KFrames of a model's name; an option that does not go with it is a wrong argument."""
     from kframes_plugin.kframes import KFrames

@@ -407,10 +407,10 @@ def test_a_server_answers(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_answerer_of_drawn_scenes(tmp_path: Path) -> None:
-    from kframes_training.nano.answerer import answer_from_frames
     from kframes_training.evaluation.answering import TinyAnswerer
-    from kframes_training.nano.recipe import texts
+    from kframes_training.nano.answerer import answer_from_frames
     from kframes_training.nano.model import build_nano, build_tokenizer
+    from kframes_training.nano.recipe import texts
     from kframes_training.synthetic import Question
 
     tokenizer = build_tokenizer(texts())
