@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -78,13 +78,22 @@ def sft_dataset(
 
 
 def grpo_rows(
-    seeds: Sequence[int], *, candidates: int, size: tuple[int, int], fmt: PromptFormat = DEFAULT_FORMAT
+    seeds: Sequence[int],
+    *,
+    candidates: int,
+    size: tuple[int, int],
+    fmt: PromptFormat = DEFAULT_FORMAT,
+    kinds: Collection[str] | None = None,
 ) -> tuple[list[dict[str, Any]], list[tuple[Video, Question]]]:
     """Rows of stage 3 on the videos of the seeds, drawn and held in memory, and the questions they number.
 
     64 frames of 56 x 56 pixels take .6 MB a video; larger ones are better left to :func:`grpo_dataset`.
+
+    Args:
+        seeds, candidates, size, fmt: as for :func:`sft_dataset`.
+        kinds: of the questions; None: all. What the answerer cannot tell from the right frames either earns noise.
     """
-    asked = _asked(seeds)
+    asked = [(video, question) for video, question in _asked(seeds) if kinds is None or question.kind in kinds]
     frames = {id(video): drawn_frames(video, candidates, size) for video, _ in asked}
     return [
         _row(frames[id(video)], number, video, question, fmt) for number, (video, question) in enumerate(asked)
