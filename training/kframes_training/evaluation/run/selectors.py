@@ -11,6 +11,7 @@ import numpy as np
 
 from kframes_plugin import __version__
 from kframes_plugin.allocation import allocate
+from kframes_plugin.boundaries import snap_to_cuts
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.types import Clip, Cost, Prediction
 from kframes_training.evaluation.baselines import BASELINES, BLIND, WITH_FEATURES
@@ -71,15 +72,19 @@ class KFramesContestant:
         self.kframes = kframes
         self.settings = {"model": model, "weights": digest(model), "readout": readout, "version": __version__,
                          "candidates": kframes.candidates, "size": kframes.candidate_size,
-                         "strategy": kframes.drawing.strategy, "allocation": asdict(kframes.drawing.allocation)}  # fmt: skip
+                         "strategy": kframes.drawing.strategy, "cuts": kframes.snap_to_cuts,
+                         "allocation": asdict(kframes.drawing.allocation)}  # fmt: skip
 
     def find(self, look: Look, item: Item, ks: Sequence[int], scored: Scored | None) -> Found:
         """SelectorError where it cannot answer."""
         kframes, video = self.kframes, look.video
         pool = look.pool(kframes.candidates, kframes.candidate_size)
-        start = perf_counter()
+        start, before = perf_counter(), video.frames_decoded
         told = _inside(kframes.selector(pool.frames, item.query), video.duration)
-        spent = Cost(seconds={"select": perf_counter() - start})
+        if told and kframes.snap_to_cuts:
+            moved = snap_to_cuts(told, pool.frames, video, size=kframes.candidate_size)
+            told = Prediction(moved, notes=told.notes, cost=told.cost)
+        spent = Cost(video.frames_decoded - before, seconds={"select": perf_counter() - start})
         frames = {
             str(k): allocate(told, k, video.timestamps, video.duration, strategy=kframes.drawing.strategy,
                              scenes=pool.scenes, settings=kframes.drawing.allocation)
