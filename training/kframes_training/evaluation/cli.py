@@ -135,8 +135,9 @@ def score(
         typer.echo(note, err=True)
     if not rows:
         raise typer.BadParameter("no query of the truth can be scored")
-    report = {"summary": scoring.summary(rows), "items": rows, "notes": notes}
+    summary = scoring.summary(rows)
+    report = {"summary": summary, "items": rows, "notes": notes}
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    typer.echo(json.dumps(report["summary"]) if as_json else scoring.markdown(report["summary"]))
+    typer.echo(json.dumps(summary) if as_json else scoring.markdown(summary))

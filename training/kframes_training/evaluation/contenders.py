@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kframes_plugin.checkpoint import READOUTS, Readout
-from kframes_plugin.types import Strategy
+from kframes_plugin.types import READOUTS, Readout, Strategy
 from kframes_training.evaluation.reference_clips import REFERENCE_CLIPS, SNAPPED
 
 ABLATED_CANDIDATES = (16, 32, 64)

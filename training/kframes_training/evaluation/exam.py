@@ -27,7 +27,7 @@ class Exam:
     @property
     def texts(self) -> list[str]:
         """What a selector reads: first the queries, then the questions."""
-        return [item.text for item in (*self.queries, *self.questions)]
+        return [query.text for query in self.queries] + [question.text for question in self.questions]
 
     @property
     def truth(self) -> list[list[Clip]]:

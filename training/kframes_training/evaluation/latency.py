@@ -10,8 +10,8 @@ from time import perf_counter
 import torch
 
 from kframes_plugin import KFrames
-from kframes_plugin.checkpoint import READOUTS, Readout
 from kframes_plugin.selectors.mllm import MLLMSelector
+from kframes_plugin.types import READOUTS, Readout
 from kframes_training.evaluation.bench import Settings
 from kframes_training.evaluation.exam import exam_of
 from kframes_training.evaluation.videos import video_on_disk

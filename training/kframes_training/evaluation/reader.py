@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GenerationConfig
 
-from kframes_plugin.checkpoint import Readout
 from kframes_plugin.loading import load
 from kframes_plugin.prompt import RELEVANCE, parse_clips
 from kframes_plugin.readout import WORTH
 from kframes_plugin.relevance import PROBABILITY, clips_from_scores
-from kframes_plugin.types import Candidates, Frame, Prediction
+from kframes_plugin.types import Candidates, Frame, Prediction, Readout
 from kframes_plugin.vocabulary import in_known_case, refusal
 from kframes_training.dense import embed, only_layers
 from kframes_training.nano.data import FORMAT, UNSEEN, Row, padded_left, prompt_ids

@@ -82,8 +82,8 @@ def matched(
                        "left out" if skip_missing else "counted as empty")  # fmt: skip
         notes += _note(name, "no truth for", [key for key in rows if key not in known], "not scored")
         for truth in truths:
-            if (one := rows.get(truth.key)) is not None or not skip_missing:
-                pairs.append(Matched(truth, one, seconds_of(one, truth, fps) if one else (), selector, k))
+            if (found := rows.get(truth.key)) is not None or not skip_missing:
+                pairs.append(Matched(truth, found, seconds_of(found, truth, fps) if found else (), selector, k))
     return pairs, notes
 
 

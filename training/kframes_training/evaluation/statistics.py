@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
     mean: float
     low: float
     high: float
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple has a method of that name
 
 
 def estimate(values: ByVideo, *, draws: int = DRAWS, seed: int = SEED) -> Estimate:
@@ -86,7 +86,7 @@ def mcnemar(only_one: int, only_other: int) -> float:
     """
     total = only_one + only_other
     tail = sum(comb(total, i) for i in range(min(only_one, only_other) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return float(min(1.0, 2 * tail / 2**total))
 
 
 @lru_cache(maxsize=16)

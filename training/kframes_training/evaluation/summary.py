@@ -68,7 +68,7 @@ def compared(
             mine, its = values.get(one, {}).get(key, {}), values.get(other, {}).get(key, {})
             if not set(mine) & set(its):
                 continue
-            row = {
+            row: dict[str, Any] = {
                 "one": one,
                 "other": other,
                 "kind": key[0],

@@ -199,7 +199,7 @@ def cell(value: Sequence[float | None] | None, sign: bool = False) -> str:
     """ ".812 [.790, .833]" """
     if value is None or value[0] is None:
         return ""
-    mean, low, high = value[:3]
+    mean, (low, high) = value[0], value[1:3]
     shown = short(mean, sign)
     return shown if low is None or high is None else f"{shown} [{short(low, sign)}, {short(high, sign)}]"
 

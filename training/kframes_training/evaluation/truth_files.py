@@ -119,4 +119,4 @@ def clock(text: str, place: str) -> float:
         parts = [float(part) for part in text.split(":")]
     except ValueError as error:
         raise ValueError(f"{place}: a time is h:mm:ss or mm:ss; got {text!r}") from error
-    return sum(part * 60**power for power, part in enumerate(reversed(parts)))
+    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))

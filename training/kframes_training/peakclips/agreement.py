@@ -43,9 +43,9 @@ def with_truth(videos: Sequence[Row], queries: Sequence[Row]) -> dict[str, Any]:
         rows["p1_iou_present"] += [agreed] if wanted else []
         rows["clips_iou"].append(iou(spans_in(row["clips"]), [(clip.start, clip.end) for clip in true]))
         for span, score in zip(scenes[row["video_id"]], row["scores"], strict=True):
-            truth = query.scores[video.scenes.index(true_scene(video, span))]
-            errors.append(abs(score - truth))
-            right.append(_level(score) == _level(truth))
+            score_there = query.scores[video.scenes.index(true_scene(video, span))]
+            errors.append(abs(score - score_there))
+            right.append(_level(score) == _level(score_there))
     bounds = [_boundaries(video, known[video["video_id"]]) for video in videos if video["video_id"] in known]
     return {
         "videos": len(known),

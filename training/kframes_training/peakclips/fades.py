@@ -55,5 +55,5 @@ def _differ(when: NDArray[np.float64], colours: Sequence[NDArray[np.float32]], f
     after = np.flatnonzero((when >= when[last] + gap) & (when <= when[last] + gap + SIDE))
     if not (len(before) and len(after)):
         return False
-    one, other = (np.mean([colours[i] for i in side], axis=0) for side in (before, after))
+    one, other = (np.mean([colours[i] for i in side.tolist()], axis=0) for side in (before, after))
     return float(np.abs(one - other).sum() / 2) > OTHER

@@ -131,7 +131,7 @@ def _mean_colours(span: Span, times: NDArray[np.float64], colours: Sequence[NDAr
     inside = np.flatnonzero((times >= span[0] + quarter) & (times < span[1] - quarter))
     if not len(inside):
         inside = np.array([max(0, np.searchsorted(times, (span[0] + span[1]) / 2, side="right") - 1)])
-    mean = np.mean([colours[index] for index in inside], axis=0)
+    mean = np.mean([colours[index] for index in inside.tolist()], axis=0)
     return [round(float(share), 4) for share in mean]
 
 

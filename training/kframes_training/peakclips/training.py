@@ -148,7 +148,7 @@ def _written(row: Row, times: Sequence[float], fmt: PromptFormat) -> str:
 
 def _checked(row: Row, folder: Path) -> Path:
     names = (row["file"], row["video_id"] + Path(row["file"]).suffix)  # as it was, or as it lies in a data set
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    path: Path | None = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
         raise FileNotFoundError(f"{folder} has no {row['file']}; get it from its source, or build with --with-videos")
     with path.open("rb") as stream:

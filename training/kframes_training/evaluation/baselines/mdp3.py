@@ -64,7 +64,8 @@ def mdp3(
 def _unit_rows(points: Floats) -> Floats:
     points = np.nan_to_num(points, nan=0.0, posinf=0.0, neginf=0.0)
     norms = np.linalg.norm(points, axis=1, keepdims=True)
-    return np.divide(points, norms, out=np.zeros_like(points), where=norms > 0)
+    rows: Floats = np.divide(points, norms, out=np.zeros_like(points), where=norms > 0)
+    return rows
 
 
 def _kernel(squared: Floats) -> Floats:

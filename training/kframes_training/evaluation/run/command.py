@@ -86,7 +86,7 @@ def evaluate(request: Request, *, progress: bool = True) -> dict[str, Any]:
     if any(base == ORACLE for _, base, *_ in parsed) and not any(item.evidence for item in data.present):
         raise ValueError(f"oracle needs true spans or points, and no item of {request.data.name} has any; leave it out")
     own = load(parsed, request.wanted)
-    scorer = _scorer(request, parsed, {one.settings["model"]: one.kframes.selector for one in own.values()})
+    scorer = _scorer(request, parsed, {str(one.settings["model"]): one.kframes.selector for one in own.values()})
     contestants = all_of(parsed, own, scorer, request.seed)
     answerer = None
     if request.answerer:
