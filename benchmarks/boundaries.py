@@ -18,7 +18,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from kframes_training.evaluation.report import about_this_run
+from kframes_training.evaluation.provenance import about_this_run
 
 from kframes_plugin.boundaries import snap_to_cuts
 from kframes_plugin.types import Candidates, Clip, Span
