@@ -31,7 +31,7 @@ def values_of(records: Iterable[Record]) -> Values:
         for row in record["queries"]:
             scores = clip_scores(clips_from(row["clips"]), clips_from(row["truth"]))
             kinds = [row["kind"], *([f"needle, {length}"] if row["kind"] == "needle" else [])]
-            for kind in kinds if not row["truth"] else (*kinds, "all that are there"):
+            for kind in (*kinds, "all that are there" if row["truth"] else "absent"):
                 for name, value in scores.items():
                     into[kind, name][video].append(value)
         for row in record["questions"]:

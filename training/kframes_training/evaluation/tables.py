@@ -87,6 +87,7 @@ def abstention_table(report: Report, selectors: Sequence[str]) -> str:
     kinds = {
         "absent: known words": "absent, known words (should abstain)",
         "absent: unknown words": "absent, words never trained on (should abstain)",
+        "absent": "all absent",
         "needle": "needles (should not)",
         "all that are there": "all that are there (should not)",
     }
@@ -150,7 +151,7 @@ def cost_table(report: Report, names: Sequence[str]) -> str:
             name,
             f"{one['sight_a_video']:.3f}",
             f"{one['read_a_query']:.4f}",
-            f"{one.get('snap_a_query', 0):.4f}",
+            f"{one['snap_a_query']:.4f}",
             f"{one['tokens_a_query']:.0f}",
         ]
         for name in names
