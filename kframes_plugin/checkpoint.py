@@ -27,7 +27,7 @@ class CheckpointSettings:
         max_new_tokens: the longest answer, tokens, >= 1. A clip with its reason takes about 50.
         vocabulary: the only words it was trained on, lower case, as :func:`~kframes_plugin.vocabulary.words` gives
             them; a query with another word gets no clips. None: any word will do.
-        readout: how its clips are read: "text" that it writes, or one score of all "frames"; see
+        readout: how its clips are read: "text" that it writes, one score of all "frames", or "both"; see
             :class:`~kframes_plugin.selectors.mllm.MLLMSelector`.
         readout_layer: the scores of frames are read after this many layers of its language model, >= 1, through the
             final norm and the LM head. None: after all of them, and it was not trained for that readout.

@@ -93,7 +93,7 @@ class KFrames:
             device: "cpu", "cuda", "cuda:1" ...; automatic when None.
             dtype: "auto", "float32", "bfloat16" or "float16".
             readout: of a multimodal model: "text", it writes its clips with reasons; "frames", one score a candidate
-                from one pass, several times faster; None: what its checkpoint says.
+                from one pass, several times faster; "both", the clips of both; None: what its checkpoint says.
             options: keyword arguments of :class:`KFrames`.
 
         Raises:

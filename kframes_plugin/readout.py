@@ -6,8 +6,9 @@ stands before the frames. nano is trained to say so below its top layers; any ot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import RELEVANCE
+from kframes_plugin.types import Clip
 
 WORTH = {"P1": 1.0, "P2": 0.6}  # of a frame in its score; the other words of RELEVANCE are worth nothing
 
@@ -51,6 +53,29 @@ def frame_scores(
     for word, first in zip(RELEVANCE, firsts, strict=True):
         scores += WORTH.get(word, 0.0) * shares[:, tokens.index(first)] / firsts.count(first)
     return np.clip(scores, 0.0, 1.0)
+
+
+def merged_clips(written: Sequence[Clip], scored: Sequence[Clip]) -> list[Clip]:
+    """The clips of both readouts: what a model writes, and where its scores of the frames are high.
+
+    Where the two meet, the scored clip stays, with the reason that was written for it: scores see every occurrence, and
+    writing tends to repeat or forget one in a list. A clip that only one of them has stays as it is: order ("what comes
+    after ...") is in no frame's score.
+
+    Returns:
+        Best first: the scored clips in their order, then the written ones that none of these touches, in theirs.
+    """
+    clips = []
+    for clip in scored:
+        nearest = max(written, key=lambda one: _shared(one, clip), default=None)
+        met = nearest is not None and _shared(nearest, clip) > 0
+        clips.append(replace(clip, reason=nearest.reason) if nearest and met and nearest.reason else clip)
+    return [*clips, *(one for one in written if not any(_shared(one, clip) > 0 for clip in scored))]
+
+
+def _shared(one: Clip, other: Clip) -> float:
+    """Seconds that two clips share; below 0: seconds between them."""
+    return min(one.end, other.end) - max(one.start, other.start)
 
 
 def image_token(model: Any) -> int:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 Priority = Literal["P1", "P2"]
 Strategy = Literal["auto", "focused", "hybrid", "uniform"]
-Readout = Literal["text", "frames"]
+Readout = Literal["text", "frames", "both"]
 Span = tuple[float, float]
 
 PRIORITIES: tuple[Priority, ...] = ("P1", "P2")
 STRATEGIES: tuple[Strategy, ...] = ("auto", "focused", "hybrid", "uniform")
-READOUTS: tuple[Readout, ...] = ("text", "frames")
+READOUTS: tuple[Readout, ...] = ("text", "frames", "both")
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def test_a_file_with_some_keys_leaves_the_others_as_they_are(tmp_path: Path) -> 
         ('{"frame_size": 0}', "frame_size must be a whole number >= 1 or two of them; got 0"),
         ('{"frame_size": [56]}', r"frame_size must be a whole number >= 1 or two of them; got \(56,\)"),
         ('{"frame_size": [56, 0.5]}', r"frame_size must be .* got \(56, 0.5\)"),
-        ('{"readout": "dense"}', "readout must be one of text, frames; got 'dense'"),
+        ('{"readout": "dense"}', "readout must be one of text, frames, both; got 'dense'"),
         ('{"readout_layer": 0}', "readout_layer must be a whole number >= 1 or None; got 0"),
         ('{"readout_layer": true}', "readout_layer must be a whole number >= 1 or None; got True"),
         ('{"vocabulary": []}', r"vocabulary must be a tuple of words, at least one, or None; got \(\)"),

@@ -72,7 +72,7 @@ class TestWeights:
         names = {path.name for path in NANO.iterdir()}
         assert {"config.json", "kframes.json", "tokenizer.json", "processor_config.json", "README.md"} <= names
 
-    @pytest.mark.parametrize("readout", ["text", "frames"])
+    @pytest.mark.parametrize("readout", ["text", "frames", "both"])
     def test_it_finds_what_the_sample_shows(self, readout: str) -> None:
         kframes = KFrames.from_pretrained("nano", device="cpu", readout=readout)
         scores = {}

@@ -16,9 +16,9 @@ from kframes_plugin import KFrames
 from kframes_plugin.checkpoint import CheckpointSettings
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import RELEVANCE, PromptFormat, build_messages
-from kframes_plugin.readout import frame_ends, image_token
+from kframes_plugin.readout import frame_ends, image_token, merged_clips
 from kframes_plugin.selectors.mllm import MLLMSelector
-from kframes_plugin.types import Candidates, Frame
+from kframes_plugin.types import Candidates, Clip, Frame
 
 FAMILIES = ("qwen2_5_vl", "qwen3_vl", "idefics3")
 COLOURS = ("red", "green", "green", "blue")
@@ -172,3 +172,27 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path]) -> None:
         image_token(selector.model.get_decoder())  # of text alone
     with pytest.raises(ValueError, match="readout must be one of text, frames; got 'dense'"):
         MLLMSelector(selector.model, selector.processor, readout="dense")
+
+
+def test_merged_clips_have_the_ends_of_the_scores_and_the_reasons_of_the_writing() -> None:
+    written = [Clip(10, 21, "P1", "red star"), Clip(40, 50, "P2", "what comes after")]
+    scored = [Clip(70, 80, "P1", "relevance peaks at 74 s", 0.9), Clip(12, 20, "P2", "relevance peaks at 15 s", 0.7)]
+    assert merged_clips(written, scored) == [scored[0], Clip(12, 20, "P2", "red star", 0.7), written[1]]
+    assert merged_clips(written, []) == written
+    assert merged_clips([], scored) == scored
+    assert merged_clips([Clip(0, 12, "P1", "before")], scored) == [
+        *scored,
+        Clip(0, 12, "P1", "before"),
+    ]  # they only touch
+
+
+def test_both_readouts_are_read_and_paid_for(taught: Path) -> None:
+    found = {}
+    for readout in ("text", "frames", "both"):
+        selector = MLLMSelector.from_pretrained(taught, device="cpu", readout=readout)
+        found[readout] = selector(candidates(), "green")
+    assert found["frames"], "the model was taught to score"
+    assert list(found["both"]) == merged_clips(found["text"], found["frames"])
+    assert found["both"].cost.model_calls == 2
+    assert found["both"].cost.candidates == 4
+    assert found["both"].cost.tokens_in == found["text"].cost.tokens_in + found["frames"].cost.tokens_in

@@ -23,7 +23,7 @@ from kframes_plugin.errors import SelectorError
 from kframes_plugin.loading import load
 from kframes_plugin.model_inputs import ModelInputs, small_frames, without_control_tokens
 from kframes_plugin.prompt import build_messages, duration_of, parse_clips
-from kframes_plugin.readout import frame_scores
+from kframes_plugin.readout import frame_scores, merged_clips
 from kframes_plugin.relevance import PROBABILITY, clips_from_scores
 from kframes_plugin.threads import is_small, one_thread
 from kframes_plugin.types import Cost, Frame, Prediction, Readout
@@ -46,7 +46,8 @@ class MLLMSelector:
         candidates: T, the candidate frames it wants to see.
         frame_size: their long side, pixels, or (width, height).
         readout: "text": it writes its clips, with reasons. "frames": one score a candidate, read in one pass without
-            writing, several times faster; clips are where it is high, and come without reasons in words.
+            writing, several times faster; clips are where it is high, and come without reasons in words. "both": the
+            clips of both, as :func:`~kframes_plugin.readout.merged_clips` has them; the model is called twice.
         snap_to_cuts: True: its clips end at candidates.
     """
 
@@ -68,7 +69,7 @@ class MLLMSelector:
             processor: its processor, with a chat template.
             settings: how it was trained for kframes; None for a model that was not: the prompt then explains the task,
                 and the processor is kept from enlarging or cutting up the small frames.
-            readout: "text" or "frames"; None: what the settings say.
+            readout: "text", "frames" or "both"; None: what the settings say.
             name: for messages.
 
         Raises:
@@ -111,7 +112,7 @@ class MLLMSelector:
             device: "cpu", "cuda", "cuda:1", "auto" (spread over all GPUs); None: the GPU where there is one.
             dtype: "float32", "bfloat16", "float16"; "auto": bfloat16 on a GPU, float32 on a CPU.
             settings: used instead of the checkpoint's ``kframes.json``.
-            readout: "text" or "frames"; None: what the settings say.
+            readout: "text", "frames" or "both"; None: what the settings say.
             trust_remote_code: run code that comes with the checkpoint.
 
         Raises:
@@ -137,7 +138,7 @@ class MLLMSelector:
             return Prediction(notes=[why], cost=Cost(candidates=len(frames)))
         plain = without_control_tokens(self.processor, query)
         asked = self._as_trained(plain)
-        found = self._scored(frames, asked) if self.readout == "frames" else self._written(frames, asked)
+        found = self._found(frames, asked)
         notes = [*([PLAIN] if plain != query else []), *found.notes]
         return Prediction(found, notes=notes, cost=found.cost)
 
@@ -155,6 +156,17 @@ class MLLMSelector:
             SelectorError: as for a call; or the model's image tokens cannot be told apart.
         """
         return self._score(frames, self._as_trained(without_control_tokens(self.processor, query)))[0]
+
+    def _found(self, frames: Sequence[Frame], query: str) -> Prediction:
+        if self.readout == "text":
+            return self._written(frames, query)
+        scored = self._scored(frames, query)
+        if self.readout == "frames":
+            return scored
+        written = self._written(frames, query)
+        clips = merged_clips(written, scored)
+        notes = [note for note in (*written.notes, *scored.notes) if not (clips and note.startswith(NOTHING))]
+        return Prediction(clips, notes=notes, cost=written.cost + replace(scored.cost, candidates=0))
 
     def _written(self, frames: Sequence[Frame], query: str) -> Prediction:
         """What the model writes, read as clips."""

@@ -23,7 +23,7 @@ class Contender:
         source: a key of REFERENCE_CLIPS, or the folder of a checkpoint.
         candidates: T.
         times: whether the candidates' time marks stand in the prompt (checkpoints only).
-        readout: whether a checkpoint writes its clips or they are read from scores of the frames.
+        readout: whether a checkpoint writes its clips, or they are read from scores of the frames, or both.
         strategy: of allocation.
         tags: whether allocation knows the priorities; else every clip is P1.
         snap: whether ends of clips move to the cuts between candidates, as KFrames has it for every selector that sees
@@ -45,13 +45,15 @@ class Contender:
         return self.source, self.candidates, self.times, self.readout, self.snap
 
 
-def main_contenders(checkpoints: Mapping[str, str], candidates: int, readout: Readout = "text") -> list[Contender]:
+def main_contenders(
+    checkpoints: Mapping[str, str], candidates: int, readouts: Mapping[str, Readout] | None = None
+) -> list[Contender]:
     """The baselines and the checkpoints (name -> folder), all on the same T candidates.
 
     Args:
         checkpoints: name -> folder.
         candidates: T.
-        readout: of the checkpoints.
+        readouts: of the checkpoints, name -> readout; "text" where none is given.
 
     Raises:
         ValueError: a checkpoint has the name of a baseline.
@@ -59,7 +61,8 @@ def main_contenders(checkpoints: Mapping[str, str], candidates: int, readout: Re
     if taken := sorted(set(checkpoints) & set(REFERENCE_CLIPS)):
         raise ValueError(f"a checkpoint cannot be called {taken[0]!r}, that is a baseline; choose another name")
     return [Contender(name, name, candidates, snap=name in SNAPPED) for name in REFERENCE_CLIPS] + [
-        Contender(name, folder, candidates, readout=readout) for name, folder in checkpoints.items()
+        Contender(name, folder, candidates, readout=(readouts or {}).get(name, "text"))
+        for name, folder in checkpoints.items()
     ]
 
 

@@ -20,9 +20,9 @@ from transformers import GenerationConfig
 
 from kframes_plugin.loading import load
 from kframes_plugin.prompt import RELEVANCE, parse_clips
-from kframes_plugin.readout import WORTH
+from kframes_plugin.readout import WORTH, merged_clips
 from kframes_plugin.relevance import PROBABILITY, clips_from_scores
-from kframes_plugin.types import Candidates, Frame, Prediction, Readout
+from kframes_plugin.types import Candidates, Clip, Frame, Prediction, Readout
 from kframes_plugin.vocabulary import in_known_case, refusal
 from kframes_training.dense import embed, only_layers
 from kframes_training.nano.data import FORMAT, UNSEEN, Row, padded_left, prompt_ids
@@ -99,7 +99,7 @@ class NanoReader:
             tokens: what :meth:`see` made of them.
             queries: any, none empty.
             times: False leaves the time marks out of the prompt.
-            readout: "text": the model writes its clips; "frames": they come from its scores of the frames.
+            readout: "text": the model writes its clips; "frames": they come from its scores of the frames; "both": merged.
         """
         vocabulary = self.settings.vocabulary
         known = [query for query in queries if vocabulary is None or not refusal(query, vocabulary)]
@@ -125,18 +125,22 @@ class NanoReader:
         all_tokens, limit = tokens.repeat(len(rows), 1), self.settings.max_new_tokens
         prompts = [prompt_ids(row, self.tokenizer) for row in rows]
         prompts = prompts if times else [self.untimed(prompt, len(frames)) for prompt in prompts]
-        if readout == "frames":
+        scored: list[list[Clip]] = [[] for _ in rows]
+        if readout != "text":
             scores = self._scored(prompts, all_tokens)
-            clips = [
+            scored = [
                 clips_from_scores(row, stamps, frames.duration, rule=PROBABILITY, word="relevance") for row in scores
             ]
-            return Read([Prediction(found) for found in clips], process_time() - start, 0)
+        if readout == "frames":
+            return Read([Prediction(found) for found in scored], process_time() - start, 0)
         if times:
             answers = write(self.model, self.tokenizer, rows, limit)
         else:
             answers = self._generate(prompts, all_tokens, limit)
         fmt = self.settings.format
         found = [parse_clips(answer, frames.duration, fmt=fmt, times=stamps) for answer in answers]
+        if readout == "both":
+            found = [Prediction(merged_clips(*both), notes=both[0].notes) for both in zip(found, scored, strict=True)]
         seconds = process_time() - start
         written = sum(map(self._length, answers))
         return Read(found, seconds, written)

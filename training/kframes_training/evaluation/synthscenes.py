@@ -44,11 +44,9 @@ def named(entries: Sequence[str]) -> dict[str, str]:
 def settings_of(checkpoints: Mapping[str, str]) -> CheckpointSettings:
     """What all checkpoints were trained for; ValueError where they would not see the same candidates."""
     found = {name: CheckpointSettings.load(Path(folder) / FILE_NAME) for name, folder in checkpoints.items()}
-    asked = {name: (one.candidates, one.frame_size, one.readout) for name, one in found.items()}
+    asked = {name: (one.candidates, one.frame_size) for name, one in found.items()}
     if len(set(asked.values())) > 1:
-        raise ValueError(
-            f"all checkpoints must see the same candidates; (T, size, readout) of their kframes.json: {asked}"
-        )
+        raise ValueError(f"all checkpoints must see the same candidates; (T, size) of their kframes.json: {asked}")
     return next(iter(found.values()), UNTRAINED)
 
 
@@ -58,7 +56,8 @@ def planned(options: argparse.Namespace) -> tuple[dict[str, str], list[Contender
     trained = settings_of(checkpoints)
     if options.videos < 1 or options.workers < 1 or (options.candidates or 1) < 1:
         raise ValueError("--videos, --workers and --candidates must be at least 1")
-    contenders = main_contenders(checkpoints, options.candidates or trained.candidates, trained.readout)
+    readouts = {name: CheckpointSettings.load(Path(folder) / FILE_NAME).readout for name, folder in checkpoints.items()}
+    contenders = main_contenders(checkpoints, options.candidates or trained.candidates, readouts)
     options.best = options.best or next(reversed(checkpoints), None)
     best = next((one for one in contenders if one.name == options.best and one.name in checkpoints), None)
     if best is None and (options.best or options.ablations):

@@ -173,6 +173,7 @@ def export(
         max_new_tokens=160,
         format=FORMAT,
         vocabulary=vocabulary(),
+        readout="both",
         readout_layer=layer,
     ).save(folder)
 

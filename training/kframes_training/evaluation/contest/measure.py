@@ -86,7 +86,7 @@ class Contest:
         seen = process_time()
         scores = self.reader.scores(tokens, texts)
         rated = process_time()
-        read = self.reader.read(frames, tokens, texts)
+        read = self.reader.read(frames, tokens, texts, readout=self.reader.settings.readout)
         costs |= {"see": seen - begin, "score": rated - seen, "write": process_time() - rated, "tokens": read.tokens}
         begin, size = process_time(), self.reader.settings.frame_size
         on_cuts = [snap_to_cuts(clips, frames, opened, size=size) for clips in read.clips]
