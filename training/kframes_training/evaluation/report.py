@@ -17,7 +17,9 @@ def report_of(records: Sequence[Record], contenders: Sequence[Contender], ablate
     """Everything the tables need."""
     values, measures = values_of(records), standard_measures(settings.ks)
     pairs = [(after, before) for before, after in pairwise(checkpoints)]
-    pairs += [(best, "uniform"), (best, "scenes"), (best, "oracle clips")] if best else []
+    if best:
+        others = (*(name for name in checkpoints if name != best), "uniform", "scenes", "oracle clips")
+        pairs = list(dict.fromkeys([*pairs, *((best, other) for other in others)]))
     lengths = {record["video"]: record["duration"] for record in records}
     return {
         "benchmark": "synthscenes",
