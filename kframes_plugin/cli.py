@@ -75,7 +75,8 @@ def select(
     candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
     readout: Annotated[
-        Readout | None, typer.Option(help="Of a multimodal model: it writes its clips, or scores the frames (faster), or both.")
+        Readout | None,
+        typer.Option(help="Of a multimodal model: it writes clips, scores the frames (faster), or both."),
     ] = None,
 ) -> None:
     """Choose k frames of VIDEO for QUERY."""

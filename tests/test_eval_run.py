@@ -133,7 +133,7 @@ def test_what_is_measured_is_what_a_user_gets(tmp_path: Path) -> None:
         assert row["frames"] == selection.timestamps
         assert [clip["start"] for clip in row["clips"]] == [clip.start for clip in selection.clips]
     [cost] = outcome.costs["kframes"]
-    assert (cost.candidates, cost.model_calls) == (64, 1)
+    assert (cost.candidates, cost.model_calls) == (64, 2)  # it writes, and it scores
     assert cost.frames_decoded >= 64
     assert cost.tokens_in > 0
     assert set(cost.seconds) == {"candidates", "select"}

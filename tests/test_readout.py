@@ -170,7 +170,7 @@ def test_errors_say_what_to_do(checkpoints: dict[str, Path]) -> None:
         selector.frame_scores(candidates(), "ball")
     with pytest.raises(SelectorError, match=r"does not say which token is an image's .*use readout=.text."):
         image_token(selector.model.get_decoder())  # of text alone
-    with pytest.raises(ValueError, match="readout must be one of text, frames; got 'dense'"):
+    with pytest.raises(ValueError, match="readout must be one of text, frames, both; got 'dense'"):
         MLLMSelector(selector.model, selector.processor, readout="dense")
 
 

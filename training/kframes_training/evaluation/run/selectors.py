@@ -13,7 +13,7 @@ from kframes_plugin import __version__
 from kframes_plugin.allocation import allocate
 from kframes_plugin.boundaries import snap_to_cuts
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.types import Clip, Cost, Prediction
+from kframes_plugin.types import Candidates, Clip, Cost, Prediction
 from kframes_training.evaluation.baselines import BASELINES, BLIND, WITH_FEATURES
 from kframes_training.evaluation.baselines.oracle import oracle
 from kframes_training.evaluation.data import Item
@@ -82,7 +82,8 @@ class KFramesContestant:
         start, before = perf_counter(), video.frames_decoded
         told = _inside(kframes.selector(pool.frames, item.query), video.duration)
         if told and kframes.snap_to_cuts:
-            moved = snap_to_cuts(told, pool.frames, video, size=kframes.candidate_size)
+            alone = Candidates(pool.frames, video.duration)  # nothing kept from other queries: its cost is its own
+            moved = snap_to_cuts(told, alone, video, size=kframes.candidate_size)
             told = Prediction(moved, notes=told.notes, cost=told.cost)
         spent = Cost(video.frames_decoded - before, seconds={"select": perf_counter() - start})
         frames = {
