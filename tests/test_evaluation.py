@@ -399,9 +399,10 @@ def test_ablations_change_one_thing_each() -> None:
             "T = 16",
             "T = 32",
             "readout frames",
+            "readout both",
         )
     ]
-    fields = ("candidates", "times", "readout", "strategy", "tags")
+    fields = ("candidates", "times", "readout", "strategy", "tags", "snap")
     assert all(sum(getattr(one, name) != getattr(base, name) for name in fields) == 1 for one in made)
     with pytest.raises(ValueError, match="'uniform', that is a baseline"):
         main_contenders({"uniform": "folder"}, 64)
