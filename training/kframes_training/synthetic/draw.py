@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +168,7 @@ def _background(name: str, texture: str, size: tuple[int, int]) -> FloatArray:
     width, height = size
     x = ((np.arange(width, dtype=np.float32) + 0.5) * (WIDTH / width))[None, :]
     y = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
-    light = np.ones((height, width), np.float32)
+    light: NDArray[Any] = np.ones((height, width), np.float32)
     if texture == "gradient":
         light = light * (0.45 + 1.1 * y)
     elif texture == "striped":
@@ -190,6 +191,6 @@ def _label(text: str, size: tuple[int, int]) -> tuple[FloatArray, tuple[slice, s
     ImageDraw.Draw(image).text((box[0] / 2, box[1] / 2), text, fill=255, font=font, anchor="mm")
     width, height = size
     target = (max(1, round(box[0] / scale / WIDTH * width)), max(1, round(box[1] / scale * height)))
-    glyph = np.asarray(image.resize(target, Image.Resampling.BOX), np.float32) / 255
+    glyph: FloatArray = np.asarray(image.resize(target, Image.Resampling.BOX), np.float32) / np.float32(255)
     left, top = round(0.02 / WIDTH * width), round(0.02 * height)
     return glyph, (slice(top, top + target[1]), slice(left, left + target[0]))
