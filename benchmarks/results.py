@@ -3,8 +3,9 @@
     python benchmarks/results.py [--results FOLDER] [--out FILE]
 
 The numbers come from the JSON alone: nothing is measured here. What measures is named above every table. The results of
-``python -m kframes_training.evaluation.synthscenes`` are its ``results.json``, kept as ``synthscenes.json``; those of
-``... evaluation.contest`` as ``contest.json``.
+``python -m kframes_training.evaluation.synthscenes`` are its ``results.json``, kept as ``synthscenes.json`` (all
+videos) and ``synthscenes_ablations.json`` (fewer, with the ablations); those of ``... evaluation.contest``
+as ``contest.json``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ import decode
 import decoders
 import footage
 import scenes
-from kframes_training.evaluation import conformance
+from kframes_training.evaluation import conformance, tables
 from kframes_training.evaluation.contest import tables as contest
-from kframes_training.evaluation.tables import markdown
 
 HERE = Path(__file__).parent
 Report = Mapping[str, Any]
@@ -30,7 +30,16 @@ Report = Mapping[str, Any]
 
 def of_synthscenes(report: Report) -> str:
     """Clips and answers of the trained selector and the baselines."""
-    return markdown(report)
+    return tables.markdown(report)
+
+
+def of_ablations(report: Report) -> str:
+    """One checkpoint with one thing changed at a time."""
+    names = [report["best"], *report["ablations"]]
+    parts = [tables.about(report), *tables.ablation_tables(report, names)]
+    parts.append(tables.titled("Cost, CPU seconds on one core", tables.cost_table(report, names)))
+    parts.append(tables.titled("Seconds that a user waits, median of 10 videos", tables.latency_table(report)))
+    return "\n\n".join(parts)
 
 
 def of_decode(report: Report) -> str:
@@ -126,6 +135,11 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
         "SynthScenes: clips and answers",
         "python -m kframes_training.evaluation.synthscenes",
         of_synthscenes,
+    ),
+    "synthscenes_ablations": (
+        "SynthScenes: ablations",
+        "python -m kframes_training.evaluation.synthscenes --ablations",
+        of_ablations,
     ),
     "contest": (
         "Published selectors and kframes on the same candidates",
