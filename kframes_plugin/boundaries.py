@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ AROUND = 0.5  # seconds before and after a cut in which motion is measured
 I_FRAMES = 16  # I-frames of a gap that are looked at in one round
 BUDGET = 1000  # frames decoded for one query; ends still open then stay as they were
 ALIKE = 0.5  # of the jump between the two sides: a frame further than this from the clip's side is not in the clip
+CACHE = "boundaries"  # key in Candidates.cache
 _End = tuple[int, bool]  # (number of the gap, whether the clip starts there)
 
 
@@ -72,10 +73,11 @@ def snap_to_cuts(
         looked.candidate(candidates[place])
     gaps = {(place, starts): _Gap(times[place - 1], times[place], starts) for place, starts in sorted(ends)}
     gaps = {end: gap for end, gap in gaps.items() if looked.jump(gap.low, gap.high) > DEFAULT_RULE.threshold}
-    begin, still = video.frames_decoded, list(gaps.values())
+    begin, still = video.frames_decoded, _wide(gaps, video)
     while still and video.frames_decoded - begin < budget:
-        still = _round(still, looked)
-    cuts = {end: gap.high for end, gap in gaps.items() if gap not in still and _is_cut(gap, looked)}
+        _narrow(gaps, still, looked)
+        still = _wide(gaps, video)
+    cuts = {end: gap.high for end, gap in gaps.items() if end not in still and _is_cut(gap, looked)}
     return [_moved(clip, times, cuts) for clip in clips]
 
 
@@ -84,11 +86,16 @@ def _ends(clip: Clip, times: Sequence[float]) -> tuple[_End, _End]:
     return (bisect_left(times, clip.start - NEAR), True), (bisect_left(times, clip.end - NEAR), False)
 
 
-def _round(gaps: Sequence[_Gap], looked: _Looked) -> list[_Gap]:
-    """Narrow every gap by the frames inside it; returns those that can be narrowed further."""
-    probes = [_probes(gap, looked.video) for gap in gaps]
-    looked.at(np.concatenate(probes).tolist())
-    for gap, inside in zip(gaps, probes, strict=True):
+def _wide(gaps: Mapping[_End, _Gap], video: OpenVideo) -> dict[_End, NDArray[np.float64]]:
+    """The gaps that can be narrowed further, with the timestamps to look at next."""
+    return {end: inside for end, gap in gaps.items() if len(inside := _probes(gap, video))}
+
+
+def _narrow(gaps: Mapping[_End, _Gap], probes: Mapping[_End, NDArray[np.float64]], looked: _Looked) -> None:
+    """One round: every gap by its frames, which are decoded together."""
+    looked.at(np.concatenate(list(probes.values())).tolist())
+    for end, inside in probes.items():
+        gap = gaps[end]
         while len(inside):
             middle = float(inside[len(inside) // 2])
             if _is_before(gap, middle, looked):
@@ -96,7 +103,6 @@ def _round(gaps: Sequence[_Gap], looked: _Looked) -> list[_Gap]:
             else:
                 gap.high = middle
             inside = inside[(inside > gap.low) & (inside < gap.high)]
-    return [gap for gap in gaps if len(_probes(gap, looked.video))]
 
 
 def _is_before(gap: _Gap, middle: float, looked: _Looked) -> bool:
@@ -131,12 +137,14 @@ class _Looked:
     """
 
     def __init__(self, candidates: Candidates, video: OpenVideo, size: Size) -> None:
-        self.kept: dict[float, FrameHistograms] = candidates.cache.setdefault("boundaries", {})
+        self.kept: dict[float, FrameHistograms] = candidates.cache.setdefault(CACHE, {})
         self.video, self.size = video, size
         self.found: dict[float, FrameHistograms] = {}
 
     def candidate(self, frame: Frame) -> None:
-        self.found[frame.timestamp] = self.kept.setdefault(frame.timestamp, frame_histograms(frame.image))
+        if frame.timestamp not in self.kept:
+            self.kept[frame.timestamp] = frame_histograms(frame.image)
+        self.found[frame.timestamp] = self.kept[frame.timestamp]
 
     def at(self, times: Iterable[float]) -> None:
         wanted = sorted(set(times))

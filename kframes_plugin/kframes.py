@@ -132,6 +132,30 @@ class KFrames:
         """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
         return VideoSession(self, video, progress)
 
+    def find(self, frames: Candidates, query: str, video: OpenVideo) -> Prediction:
+        """The clips of a query, before any k: what the selector names, cut at the end of the video, ends on cuts.
+
+        Args:
+            frames: candidates of the video, as ``VideoSession.candidates`` gives them.
+            query: what is looked for, in words.
+            video: where the frames come from.
+
+        Returns:
+            The clips, best first, with the selector's notes and the cost of selecting and of finding the cuts.
+
+        Raises:
+            VideoError, SelectorError: as for :meth:`select`.
+        """
+        start = perf_counter()
+        named = _inside(self.selector(frames, query), video.duration)
+        spent = Cost(candidates=len(frames), seconds={"selector": perf_counter() - start})
+        cost, clips = replace(named.cost, candidates=0) + spent, list(named)
+        if clips and self.snap_to_cuts:
+            start, before = perf_counter(), video.frames_decoded
+            clips = snap_to_cuts(clips, frames, video, size=self.candidate_size)
+            cost += Cost(video.frames_decoded - before, seconds={"boundaries": perf_counter() - start})
+        return Prediction(clips, notes=named.notes, cost=cost)
+
     def select_many(
         self, requests: Iterable[tuple[Video, str]], k: int = 8, *, strategy: Strategy | None = None
     ) -> Iterator[Selection]:
@@ -177,18 +201,15 @@ class VideoSession:
         check_request(query, k, strategy)
         kframes = self._kframes
         frames = self.candidates()
-        start = perf_counter()
-        clips = _inside(kframes.selector(frames, query), self.duration)
+        clips = kframes.find(frames, query, self.video)
         tell(self.video.path, clips.notes)
-        predicted = Cost(candidates=len(frames), seconds={"selector": perf_counter() - start})
-        named, snapped = self._snapped(clips)
-        cost, self._unpaid = self._unpaid + predicted + clips.cost + snapped, Cost()
+        cost, self._unpaid = self._unpaid + clips.cost, Cost()
         found = Selection(
             video=self.video.path,
             query=query,
             k=k,
             strategy="uniform",
-            clips=named,
+            clips=tuple(clips),
             frames=(),
             cost=cost,
             notes=clips.notes,
@@ -211,15 +232,6 @@ class VideoSession:
             self._scenes = tuple(detect_scenes(self._candidates, self.duration))
             self._unpaid += Cost(frames_decoded=self.video.frames_decoded - before, seconds=seconds)
         return self._candidates
-
-    def _snapped(self, clips: Prediction) -> tuple[tuple[Clip, ...], Cost]:
-        """The clips with their ends on cuts, where that is asked for, and what finding these cost."""
-        if not clips or not self._kframes.snap_to_cuts:
-            return tuple(clips), Cost()
-        start, before = perf_counter(), self.video.frames_decoded
-        moved = snap_to_cuts(clips, self.candidates(), self.video, size=self._kframes.candidate_size)
-        decoded = self.video.frames_decoded - before
-        return tuple(moved), Cost(frames_decoded=decoded, seconds={"boundaries": perf_counter() - start})
 
     def close(self) -> None:
         """Close the video (not one that was given opened)."""

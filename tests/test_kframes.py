@@ -195,6 +195,13 @@ def test_notes_and_cost_of_a_selector_are_kept():
     assert set(selection.cost.seconds) >= {"open", "candidates", "selector", "keyframes"}
 
 
+def test_candidates_are_counted_once_whatever_the_selector_tells():
+    def telling(frames, query):
+        return Prediction([Clip(1, 2)], cost=kframes_plugin.Cost(candidates=len(frames), model_calls=1))
+
+    assert KFrames(telling, candidates=8).select(SAMPLE, QUERY, 2).cost.candidates == 8
+
+
 def test_a_selector_says_what_it_wants():
     class Small:
         candidates, frame_size = 5, (40, 30)

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kframes_plugin import __version__
+from kframes_plugin import __version__, boundaries
 from kframes_plugin.allocation import allocate
-from kframes_plugin.boundaries import snap_to_cuts
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.types import Candidates, Clip, Cost, Prediction
+from kframes_plugin.types import Clip, Cost
 from kframes_training.evaluation.baselines import BASELINES, BLIND, WITH_FEATURES
 from kframes_training.evaluation.baselines.oracle import oracle
 from kframes_training.evaluation.data import Item
@@ -79,20 +78,16 @@ class KFramesContestant:
         """SelectorError where it cannot answer."""
         kframes, video = self.kframes, look.video
         pool = look.pool(kframes.candidates, kframes.candidate_size)
-        start, before = perf_counter(), video.frames_decoded
-        told = _inside(kframes.selector(pool.frames, item.query), video.duration)
-        if told and kframes.snap_to_cuts:
-            alone = Candidates(pool.frames, video.duration)  # nothing kept from other queries: its cost is its own
-            moved = snap_to_cuts(told, alone, video, size=kframes.candidate_size)
-            told = Prediction(moved, notes=told.notes, cost=told.cost)
-        spent = Cost(video.frames_decoded - before, seconds={"select": perf_counter() - start})
+        pool.frames.cache.pop(boundaries.CACHE, None)  # what other queries looked at: this one's cost is its own
+        told = kframes.find(pool.frames, item.query, video)
         frames = {
             str(k): allocate(told, k, video.timestamps, video.duration, strategy=kframes.drawing.strategy,
                              scenes=pool.scenes, settings=kframes.drawing.allocation)
             for k in ks
         }  # fmt: skip
-        # the selector tells the candidates that it was shown, and so does the pool
-        return Found(frames, tuple(told), told.notes, pool.cost + replace(told.cost, candidates=0) + spent)
+        # the pool's cost counts the candidates too; all selectors have one step
+        spent = replace(told.cost, candidates=0, seconds={"select": sum(told.cost.seconds.values())})
+        return Found(frames, tuple(told), told.notes, pool.cost + spent)
 
 
 @dataclass
@@ -216,10 +211,3 @@ def all_of(parsed: Parsed, own: Mapping[str, KFramesContestant], scorer: Any, se
 def cannot_do(parsed: Parsed, has_features: bool) -> list[str]:
     """The names that need features of the frames, where the scorer has none."""
     return [] if has_features else [label for label, base, _, _ in parsed if base in WITH_FEATURES]
-
-
-def _inside(answer: list[Clip], duration: float) -> Prediction:
-    """Clips cut at the end of the video, as a VideoSession does it."""
-    told = answer if isinstance(answer, Prediction) else Prediction(answer)
-    kept = [replace(clip, end=min(clip.end, duration)) for clip in told if clip.start < duration]
-    return Prediction(kept, notes=told.notes, cost=told.cost)
