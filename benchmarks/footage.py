@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,13 +28,14 @@ from typing import TYPE_CHECKING, Any
 import haystack
 import numpy as np
 from kframes_training.evaluation.baselines import BASELINES, BLIND
-from kframes_training.evaluation.metrics.kfs_bench import FLOOR, KFS_METRICS, kfs_scores
+from kframes_training.evaluation.metrics.kfs_bench import KFS_METRICS, kfs_scores, ukss_mean
 from kframes_training.evaluation.provenance import about_this_run
-from kframes_training.evaluation.statistics import Estimate, estimate
+from kframes_training.evaluation.statistics import estimate, plain
 from kframes_training.evaluation.tables import cell, table, titled
 from numpy.typing import NDArray
 
 from kframes_plugin.allocation import allocate
+from kframes_plugin.by_name import NANO
 from kframes_plugin.selectors.scenes import SceneSelector
 from kframes_plugin.types import Candidates, Clip, Span, Strategy
 from kframes_plugin.video import OpenVideo
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 KS = (8, 16, 32, 64)
 CANDIDATES, SIZE = 256, 64  # candidates, their long side in pixels
-NANO = Path(__file__).parents[1] / "kframes_plugin" / "nano"
 HAYSTACKS = ((12, 1), (20, 2), (28, 3))  # minutes, seed
 BY_NOVELTY = tuple(name for name in BASELINES if name not in (*BLIND, "oracle"))
 GROUPS = ("clips under a minute", "long videos", "haystacks", "haystacks, several spans")
@@ -179,20 +178,17 @@ def summed(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str
             for name, by_k in item["scores"].items():
                 for (k, row), group in product(by_k.items(), groups_of(record, item)):
                     for metric, value in zip(KFS_METRICS, row, strict=True):
-                        one = math.log(max(value, FLOOR)) if metric == "ukss" else value
-                        values[name][group][f"{metric}, k={k}"][record["video"]].append(one)
+                        values[name][group][f"{metric}, k={k}"][record["video"]].append(value)
     return {
         name: {
-            group: {measure: _plain(estimate(by_video), measure) for measure, by_video in measures.items()}
+            group: {
+                measure: plain(ukss_mean(by_video) if measure.startswith("ukss") else estimate(by_video))
+                for measure, by_video in measures.items()
+            }
             for group, measures in groups.items()
         }
         for name, groups in values.items()
     }
-
-
-def _plain(one: Estimate, measure: str) -> list[float | None]:
-    back = math.exp if measure.startswith("ukss") else float
-    return [*(back(x) if math.isfinite(x) else None for x in one[:3]), one.count]
 
 
 def markdown(report: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from kframes_training.evaluation.report import about_this_run
+from kframes_training.evaluation.provenance import about_this_run
 from kframes_training.peakclips import prompts, steps, store
 from kframes_training.peakclips.building import Plan, build
 from kframes_training.peakclips.chapters import THRESHOLDS, boundary_f1, group

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the video or the selector failed (the message says what to
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import sys
@@ -142,28 +143,30 @@ def mcp(
     build_server(kframes=kframes, roots=roots, max_k=max_k, long_side=long_side).run("stdio")
 
 
-@app.command("eval", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+HANDED_ON: dict[str, Any] = {
+    "add_help_option": False,
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+}
+
+
+@app.command("eval", **HANDED_ON)
 def evaluate(context: typer.Context) -> None:
     """Measure selectors on your own data: `kframes eval --help`."""
-    try:
-        from kframes_training.evaluation.cli import app as room
-
-        room(context.args, prog_name="kframes eval")
-    except ModuleNotFoundError as error:
-        raise KFramesError(f"cannot evaluate: {error}; run: pip install 'kframes[train]'") from error
+    _hand_on(context, "kframes_training.evaluation.cli", "evaluate", "train")
 
 
-@app.command(
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
+@app.command(**HANDED_ON)
 def peakclips(context: typer.Context) -> None:
     """Annotate videos of your own: `peakclips build VIDEOS --annotator ... --out DIR`, `peakclips check DIR`."""
+    _hand_on(context, "kframes_training.peakclips.cli", "annotate", "annotate")
+
+
+def _hand_on(context: typer.Context, module: str, verb: str, extra: str) -> None:
+    """Give the arguments to another room's commands, which are loaded only now."""
     try:
-        from kframes_training.peakclips.cli import app as commands
+        importlib.import_module(module).app(context.args, prog_name=f"kframes {context.info_name}")
     except ModuleNotFoundError as error:
-        raise KFramesError(f"cannot annotate: {error}; run: pip install 'kframes[annotate]'") from error
-    commands(context.args, prog_name="kframes peakclips", standalone_mode=True)
+        raise KFramesError(f"cannot {verb}: {error}; run: pip install 'kframes[{extra}]'") from error
 
 
 def _loaded(model: str, **options: Any) -> KFrames:

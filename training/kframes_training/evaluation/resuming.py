@@ -19,10 +19,11 @@ def read_records(file: Path) -> list[Record]:
     """The lines of a run so far; one that was cut off is removed from the file."""
     if not file.exists():
         return []
-    text = file.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
+    text = file.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
     if whole != text:
-        file.write_text(whole, encoding="utf-8")
+        with file.open("r+b") as stream:
+            stream.truncate(len(whole))
     return [json.loads(line) for line in whole.splitlines()]
 
 

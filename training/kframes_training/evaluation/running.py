@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -56,10 +57,21 @@ def measured(tasks: Sequence[Task], settings: Settings, folders: Sequence[str], 
         bench = Bench(settings, folders) if tasks else None
         yield from (bench.measure(*task) for task in tasks if bench)
         return
+    yield from in_processes(_measure, tasks, workers, _start, (settings, folders))
+
+
+def in_processes(
+    measure: Callable[[Any], Any],
+    tasks: Sequence[Any],
+    workers: int,
+    start: Callable[..., None],
+    settings: Sequence[Any],
+) -> Iterator[Any]:
+    """What ``measure`` makes of every task, in any order, in processes that ``start(*settings)`` has made ready."""
     # one thread each: two that spin cost more than they bring
     os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"})
-    with get_context("spawn").Pool(min(workers, len(tasks)), _start, (settings, folders)) as pool:
-        yield from pool.imap_unordered(_measure, tasks)
+    with get_context("spawn").Pool(min(workers, len(tasks)), start, tuple(settings)) as pool:
+        yield from pool.imap_unordered(measure, tasks)
         pool.close()
         pool.join()
 

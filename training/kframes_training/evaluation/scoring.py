@@ -11,9 +11,9 @@ from typing import Any
 from kframes_plugin.types import Clip
 from kframes_training.evaluation.clips import iou
 from kframes_training.evaluation.metrics.haystack import haystack_scores
-from kframes_training.evaluation.metrics.kfs_bench import FLOOR, KFS_METRICS, kfs_scores
+from kframes_training.evaluation.metrics.kfs_bench import KFS_METRICS, kfs_scores, ukss_mean
 from kframes_training.evaluation.selection_files import Chosen
-from kframes_training.evaluation.statistics import estimate
+from kframes_training.evaluation.statistics import estimate, plain
 from kframes_training.evaluation.tables import cell, table
 from kframes_training.evaluation.truth_files import Truth
 
@@ -167,18 +167,12 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 into[name][row["video"]].append(float(row[name]))
             for name, value in row["scores"].items():
                 if value is not None:
-                    into[name][row["video"]].append(math.log(max(value, FLOOR)) if name == "ukss" else value)
+                    into[name][row["video"]].append(value)
     found = []
     for (selector, k, group), measures in values.items():
-        means = {name: [_plain(x, name) for x in estimate(by_video)] for name, by_video in measures.items()}
+        means = {name: plain(ukss_mean(by) if name == "ukss" else estimate(by)) for name, by in measures.items()}
         found.append({"selector": selector, "k": k, "group": group, **means})
     return found
-
-
-def _plain(value: float, name: str) -> float | None:
-    if not math.isfinite(value):
-        return None
-    return math.exp(value) if name == "ukss" and value <= 0 else value
 
 
 def markdown(summed: Sequence[Mapping[str, Any]]) -> str:

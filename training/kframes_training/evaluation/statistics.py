@@ -5,6 +5,7 @@ Everything is a function of its arguments: the seed is fixed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import comb
@@ -33,6 +34,11 @@ class Estimate(NamedTuple):
     low: float
     high: float
     count: int  # type: ignore[assignment]  # a tuple has a method of that name
+
+
+def plain(one: Estimate) -> list[float | None]:
+    """For JSON, which has no nan."""
+    return [value if math.isfinite(value) else None for value in one]
 
 
 def estimate(values: ByVideo, *, draws: int = DRAWS, seed: int = SEED) -> Estimate:

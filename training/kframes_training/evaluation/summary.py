@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kframes_plugin.types import Clip
-from kframes_training.evaluation.metrics import clip_scores
-from kframes_training.evaluation.statistics import Estimate, difference, discordant, estimate, mcnemar
+from kframes_training.evaluation.metrics import clip_scores, compare
+from kframes_training.evaluation.statistics import difference, estimate, plain
 
 Record = Mapping[str, Any]
 Values = dict[str, dict[tuple[str, str], dict[str, list[float]]]]  # selector -> (kind, measure) -> video -> values
@@ -68,17 +68,12 @@ def compared(
             mine, its = values.get(one, {}).get(key, {}), values.get(other, {}).get(key, {})
             if not set(mine) & set(its):
                 continue
-            row: dict[str, Any] = {
-                "one": one,
-                "other": other,
-                "kind": key[0],
-                "measure": key[1],
-                "difference": plain(difference(mine, its)),
-            }
-            if key[0].startswith(ANSWER):
-                only_one, only_other = discordant(mine, its)
-                row |= {"only_one": only_one, "only_other": only_other, "p": mcnemar(only_one, only_other)}
-            rows.append(row)
+            told = (
+                compare(mine, its).to_dict()
+                if key[0].startswith(ANSWER)
+                else {"difference": plain(difference(mine, its))}
+            )
+            rows.append({"one": one, "other": other, "kind": key[0], "measure": key[1], **told})
     return rows
 
 
@@ -106,8 +101,3 @@ def standard_measures(ks: Sequence[int]) -> list[tuple[str, str]]:
     """What is compared: IoU of needles and of all queries, abstention, answers to needles and to all at every k."""
     clips = [("needle", "iou"), ("all that are there", "iou"), ("absent: known words", "empty")]
     return clips + [(f"{ANSWER} {group}", f"k={k}") for group in GROUPS for k in ks]
-
-
-def plain(one: Estimate) -> list[float | None]:
-    """For JSON, which has no nan."""
-    return [value if math.isfinite(value) else None for value in one]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kframes_plugin.types import Span
+from kframes_training.evaluation.data.files import seconds
 from kframes_training.evaluation.metrics.kfs_bench import GRACE
 from kframes_training.evaluation.selection_files import Key, key_of, numbers, rows_of
 
@@ -116,7 +117,6 @@ def _from_csv(path: Path) -> list[Truth]:
 def clock(text: str, place: str) -> float:
     """Seconds of "h:mm:ss", "mm:ss" or "ss", or ValueError."""
     try:
-        parts = [float(part) for part in text.split(":")]
+        return seconds(text)
     except ValueError as error:
         raise ValueError(f"{place}: a time is h:mm:ss or mm:ss; got {text!r}") from error
-    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))

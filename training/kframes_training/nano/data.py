@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGenera
 from kframes_plugin.prompt import RELEVANCE, PromptFormat, write_clips
 from kframes_training.nano.model import FRAME, frame_tokens, patches_of
 from kframes_training.nano.vision import roughen_frames
+from kframes_training.peakclips.rows import P1_SCORE, P2_SCORE
 from kframes_training.synthetic.draw import draw_scene
 from kframes_training.synthetic.language import DOING, Query, caption_scene, describe_thing, make_query, reason_of
 from kframes_training.synthetic.rows import clips_of
@@ -147,7 +148,7 @@ def make_row(
         return None
     # what falls between two candidates cannot be found: it is no part of the target
     scores = tuple(score if index in seen else 1.0 for index, score in enumerate(query.scores))
-    if kind != "absent" and max(scores) < 4.3:
+    if kind != "absent" and max(scores) < P2_SCORE:
         return None
     query = replace(query, scores=scores)
     relevance = tuple(_level(scores[index]) for index in where)
@@ -164,7 +165,7 @@ def answer_of(scenes: Sequence[Scene], query: Query, candidates: int, fmt: Promp
 
 def _level(score: float) -> int:
     """Index into RELEVANCE of a scene's score."""
-    return 3 if score >= 4.9 else 2 if score >= 4.3 else 1 if score > 1 else 0
+    return 3 if score >= P1_SCORE else 2 if score >= P2_SCORE else 1 if score > 1 else 0
 
 
 def _stage1(kind: str, scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Random, goal: int,
@@ -199,7 +200,7 @@ def _word(scenes: Sequence[Scene], where: Sequence[int], tokens: Tensor, rng: Ra
     value = getattr(wanted, name)
     scores = tuple(wanted.score(scene) for scene in scenes)
     reasons = tuple(
-        reason_of(wanted, scene) if score >= 4.3 else "" for scene, score in zip(scenes, scores, strict=True)
+        reason_of(wanted, scene) if score >= P2_SCORE else "" for scene, score in zip(scenes, scores, strict=True)
     )
     query = Query(rng.choice(DOING[value]) if name == "motion" else value, "word", scores, reasons)
     relevance = tuple(_level(scores[i]) for i in where)

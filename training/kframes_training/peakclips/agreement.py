@@ -9,7 +9,7 @@ from kframes_plugin.types import Span
 from kframes_training.evaluation.clips import iou
 from kframes_training.peakclips.chapters import boundary_f1
 from kframes_training.peakclips.oracle import known_queries, known_video, true_scene
-from kframes_training.peakclips.rows import Row, spans_in
+from kframes_training.peakclips.rows import P1_SCORE, P2_SCORE, Row, spans_in
 from kframes_training.synthetic.rows import clips_of
 
 
@@ -95,7 +95,7 @@ def _spans(row: Row, priority: str) -> list[Span]:
 
 
 def _level(score: float) -> int:
-    return 2 if score >= 4.9 else 1 if score >= 4.3 else 0
+    return 2 if score >= P1_SCORE else 1 if score >= P2_SCORE else 0
 
 
 def _mean(values: Sequence[float]) -> float | None:

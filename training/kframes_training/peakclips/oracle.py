@@ -17,6 +17,7 @@ from kframes_plugin.types import Frame, Span
 from kframes_training.peakclips.annotator import ItemError
 from kframes_training.peakclips.answers import Caption, Queries, QueryItem, QuestionItem, Questions, Score, Scores
 from kframes_training.peakclips.prompts import KINDS, Prompt
+from kframes_training.peakclips.rows import P2_SCORE
 from kframes_training.synthetic.language import (
     Query,
     caption_chapter,
@@ -86,7 +87,7 @@ class SynthOracle:
             rng = Random(f"noise {self.seed} {video.id} {asked} {number}")
             if rng.random() < self.noise:
                 score = rng.choice([level for level in LEVELS if level != score])
-                reason = reason if score >= 4.3 else ""
+                reason = reason if score >= P2_SCORE else ""
             found.append(Score(scene=number, score=score, reason=reason))
         return Scores(scores=found)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kframes_plugin.types import Candidates, Frame
+from kframes_training.evaluation.baselines.common import unit_rows
 
 
 class Similarity(Protocol):
@@ -35,7 +36,8 @@ class OpenCLIPSimilarity:
         starts = range(0, len(images), self.batch_size)
         seen = np.concatenate([self.model.embed_images(images[start : start + self.batch_size]) for start in starts])
         told = np.stack([self.model.embed_text(text) for text in texts])
-        return _units(seen) @ _units(told).T
+        cosines: NDArray[np.float64] = unit_rows(seen) @ unit_rows(told).T
+        return cosines
 
 
 class ReadoutSimilarity:
@@ -86,9 +88,3 @@ def similarity_by_name(name: str, device: str | None = None) -> Similarity | Non
     if kind == "frames" and rest:
         return ReadoutSimilarity(rest, device=device)
     raise ValueError(f"similarity must be none, openclip:ARCH/WEIGHTS or frames:MODEL; got {name!r}")
-
-
-def _units(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    rows = np.asarray(rows, np.float64)
-    units: NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(min=1e-12)
-    return units

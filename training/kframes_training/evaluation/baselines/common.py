@@ -28,6 +28,14 @@ def unit(values: Floats) -> Floats:
     return (values - values.min()) / reach if reach else np.zeros_like(values)
 
 
+def unit_rows(rows: ArrayLike) -> Floats:
+    """(n, d) rows of length 1; a row of zeros stays."""
+    values = np.asarray(rows, np.float64)
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    units: Floats = np.divide(values, norms, out=np.zeros_like(values), where=norms > 0)
+    return units
+
+
 def best_first(scores: Floats) -> Ints:
     """Indices by falling score; ties go to the lower index."""
     return np.argsort(-scores, kind="stable").astype(np.int64)

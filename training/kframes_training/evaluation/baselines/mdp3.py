@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kframes_training.evaluation.baselines.common import Floats, filled, finite
+from kframes_training.evaluation.baselines.common import Floats, filled, finite, unit_rows
 
 BANDWIDTHS = np.array([0.125, 0.25, 0.5, 1.0, 2.0])
 TINY = 1e-10  # what is left of a frame that the chosen ones span wholly
@@ -51,7 +51,7 @@ def mdp3(
     if faithful and len(values) % size:
         raise ValueError(f"{len(values)} frames cannot be cut into segments of {size}")
     if not faithful:
-        points = _unit_rows(points)
+        points = unit_rows(np.nan_to_num(points, nan=0.0, posinf=0.0, neginf=0.0))
         k = min(k, len(values))
     cosines = values if query is None else points @ np.asarray(query, np.float64)
     cosines = cosines if faithful else np.clip(finite(cosines), -1, 1)
@@ -59,13 +59,6 @@ def mdp3(
     alike = _kernel(np.maximum(2 - 2 * points @ points.T, 0.0))
     chosen = _by_segments(worth, alike, k, size) if size else _greedy(worth, alike, k)[0]
     return sorted(chosen) if faithful else filled(chosen, values, k)
-
-
-def _unit_rows(points: Floats) -> Floats:
-    points = np.nan_to_num(points, nan=0.0, posinf=0.0, neginf=0.0)
-    norms = np.linalg.norm(points, axis=1, keepdims=True)
-    rows: Floats = np.divide(points, norms, out=np.zeros_like(points), where=norms > 0)
-    return rows
 
 
 def _kernel(squared: Floats) -> Floats:

@@ -11,17 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-import kframes_plugin
+from kframes_plugin.by_name import NANO
 from kframes_plugin.checkpoint import FILE_NAME, CheckpointSettings
 from kframes_training.evaluation.answering import TinyAnswerer
 from kframes_training.evaluation.contest import summary
@@ -30,10 +28,10 @@ from kframes_training.evaluation.contest.tables import markdown
 from kframes_training.evaluation.provenance import about_this_run
 from kframes_training.evaluation.reader import NanoReader
 from kframes_training.evaluation.resuming import digest_of, digest_of_language, read_records
+from kframes_training.evaluation.running import in_processes
 from kframes_training.synthetic import SPLITS
 
 KS, ANSWER_KS = (8, 16, 32, 64), (8, 16, 32)
-NANO = Path(kframes_plugin.__file__).parent / "nano"
 
 _contest: Contest | None = None  # of this process
 
@@ -57,11 +55,7 @@ def measured(seeds: Sequence[int], settings: tuple[Any, ...], workers: int) -> I
         _start(*settings)
         yield from map(_measure, seeds)
         return
-    os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"})
-    with get_context("spawn").Pool(min(workers, len(seeds)), _start, settings) as pool:
-        yield from pool.imap_unordered(_measure, seeds)
-        pool.close()
-        pool.join()
+    yield from in_processes(_measure, seeds, workers, _start, settings)
 
 
 def run(options: argparse.Namespace) -> list[Record]:

@@ -15,13 +15,15 @@ import numpy as np
 from kframes_plugin.boundaries import snap_to_cuts
 from kframes_plugin.relevance import PROBABILITY, clips_from_scores
 from kframes_plugin.scenes import detect_scenes
-from kframes_plugin.types import Candidates, Clip, Span
+from kframes_plugin.types import Candidates, Clip
 from kframes_plugin.video import OpenVideo
 from kframes_training.evaluation.answering import Asked, TinyAnswerer
+from kframes_training.evaluation.baselines.common import unit_rows
 from kframes_training.evaluation.baselines.focus import explored
 from kframes_training.evaluation.clips import overlap
 from kframes_training.evaluation.contest.picks import KFRAMES, PICKS, Material
 from kframes_training.evaluation.exam import Exam, exam_of, kind_of
+from kframes_training.evaluation.metrics.clips import spans_of
 from kframes_training.evaluation.metrics.kfs_bench import KFS_METRICS, kfs_scores
 from kframes_training.evaluation.reader import NanoReader
 from kframes_training.evaluation.reasons import checked
@@ -91,8 +93,7 @@ class Contest:
         begin, size = process_time(), self.reader.settings.frame_size
         on_cuts = [snap_to_cuts(clips, frames, opened, size=size) for clips in read.clips]
         costs["snap"] = process_time() - begin
-        features = tokens.double().numpy()
-        features /= np.linalg.norm(features, axis=1, keepdims=True)
+        features = unit_rows(tokens.numpy())
         times = np.array([frame.timestamp for frame in frames])
         scenes = detect_scenes(frames, opened.duration)
         return [
@@ -172,14 +173,10 @@ def _lost(one: Material) -> dict[str, int]:
     best = float(one.times[int(np.argmax(one.scores))])
     return {
         "nothing written": int(not one.written),
-        "no written clip touches the evidence": int(not overlap(_spans(one.written), one.truth)),
-        "no clip from the scores touches it": int(not overlap(_spans(one.read), one.truth)),
+        "no written clip touches the evidence": int(not overlap(spans_of(one.written), one.truth)),
+        "no clip from the scores touches it": int(not overlap(spans_of(one.read), one.truth)),
         "the best-scored candidate does not show it": int(not any(a <= best < b for a, b in one.truth)),
     }
-
-
-def _spans(clips: Sequence[Clip]) -> list[Span]:
-    return [(clip.start, clip.end) for clip in clips]
 
 
 def _plain(scores: dict[str, float]) -> list[float]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kframes_training.evaluation.contest.picks import FOCUSED, HYBRID, KFRAMES, PICKS, RIVALS
-from kframes_training.evaluation.metrics.kfs_bench import FLOOR, KFS_METRICS
-from kframes_training.evaluation.statistics import Estimate, difference, discordant, estimate, mcnemar
-from kframes_training.evaluation.summary import plain
+from kframes_training.evaluation.metrics import compare
+from kframes_training.evaluation.metrics.kfs_bench import KFS_METRICS, ukss_mean, ukss_ratio
+from kframes_training.evaluation.statistics import ByVideo, difference, estimate, plain
 
 Record = Mapping[str, Any]
 Values = dict[str, dict[tuple[str, str], dict[str, list[float]]]]  # selector -> (group, measure) -> video -> values
@@ -54,25 +53,15 @@ def table_of(values: Values) -> dict[str, dict[str, dict[str, list[float | None]
     for name, measures in values.items():
         groups: dict[str, dict[str, list[float | None]]] = defaultdict(dict)
         for (group, measure), by_video in measures.items():
-            if measure.startswith("ukss"):
-                logs = {video: [math.log(max(v, FLOOR)) for v in row] for video, row in by_video.items()}
-                mean, low, high, count = estimate(logs)
-                groups[group][measure] = [
-                    *(math.exp(x) if math.isfinite(x) else None for x in (mean, low, high)),
-                    count,
-                ]
-            else:
-                groups[group][measure] = plain(estimate(by_video))
+            groups[group][measure] = plain(ukss_mean(by_video) if measure.startswith("ukss") else estimate(by_video))
         table[name] = dict(groups)
     return table
 
 
-def _logs(by_video: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    return {video: [math.log(max(value, FLOOR)) for value in row] for video, row in by_video.items()}
-
-
-def _exponential(one: Estimate) -> list[float | None]:
-    return [*(math.exp(x) if math.isfinite(x) else None for x in one[:3]), one.count]
+def compared(one: ByVideo, other: ByVideo) -> dict[str, Any]:
+    """Difference of right answers and McNemar's p."""
+    found = compare(one, other)
+    return {"difference": plain(found.difference), "p": found.p}
 
 
 def differences(values: Values, ks: Sequence[int], answer_ks: Sequence[int]) -> list[dict[str, Any]]:
@@ -90,11 +79,11 @@ def differences(values: Values, ks: Sequence[int], answer_ks: Sequence[int]) -> 
                     continue
                 row: dict[str, Any] = {"other": other, "group": group, "measure": measure}
                 if measure.startswith("ukss"):
-                    row["ratio"] = _exponential(difference(_logs(mine), _logs(its)))
+                    row["ratio"] = plain(ukss_ratio(mine, its))
+                elif measure.startswith("right"):
+                    row |= compared(mine, its)
                 else:
                     row["difference"] = plain(difference(mine, its))
-                if measure.startswith("right"):
-                    row["p"] = mcnemar(*discordant(mine, its))
                 rows.append(row)
     return rows
 
@@ -154,6 +143,5 @@ def answers_with_reasons(values: Values, k: int) -> dict[str, Any]:
         made[group] = {"without": {"mean": plain(estimate(without))}}
         for arm in ARMS:
             its = values[arm][key]
-            p = mcnemar(*discordant(its, without))
-            made[group][arm] = {"mean": plain(estimate(its)), "difference": plain(difference(its, without)), "p": p}
+            made[group][arm] = {"mean": plain(estimate(its)), **compared(its, without)}
     return made

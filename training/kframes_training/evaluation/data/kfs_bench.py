@@ -13,6 +13,7 @@ from kframes_plugin.types import Span
 from kframes_training.evaluation.data import longvideobench, videomme
 from kframes_training.evaluation.data.files import Row, read_rows, seconds
 from kframes_training.evaluation.data.items import Data
+from kframes_training.evaluation.metrics.kfs_bench import GRACE
 
 
 def read(file: Path, videos: Path, *, questions: Path) -> Data:
@@ -25,7 +26,7 @@ def read(file: Path, videos: Path, *, questions: Path) -> Data:
     """
     truth: dict[str, dict[str, list[Span]]] = {}
     for row in read_rows(file):
-        span = seconds(row["start"]), seconds(row["end"]) + 1.0
+        span = seconds(row["start"]), seconds(row["end"]) + GRACE
         truth.setdefault(row["id"], {}).setdefault(row["scene_id"], []).append(span)
     asked = _questions(questions, videos)
     items, odd = [], list(asked.odd)

@@ -10,7 +10,7 @@ conformance.py  exactly k, no duplicates, in order, in range, stable over seeds
 from kframes_training.evaluation.metrics.clips import LEVELS, METRICS, clip_scores, spans_of
 from kframes_training.evaluation.metrics.conformance import conformance, jaccard_over_seeds
 from kframes_training.evaluation.metrics.haystack import haystack_scores, ssim, visual_scores
-from kframes_training.evaluation.metrics.kfs_bench import kfs_mean, kfs_scores
+from kframes_training.evaluation.metrics.kfs_bench import kfs_mean, kfs_scores, ukss_mean, ukss_ratio
 from kframes_training.evaluation.metrics.qa import accuracy, compare
 
 __all__ = [
@@ -26,5 +26,7 @@ __all__ = [
     "kfs_scores",
     "spans_of",
     "ssim",
+    "ukss_mean",
+    "ukss_ratio",
     "visual_scores",
 ]

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from kframes_training.evaluation.statistics import ByVideo, Estimate, difference, discordant, estimate, mcnemar
+from kframes_training.evaluation.statistics import (
+    ByVideo,
+    Estimate,
+    difference,
+    discordant,
+    estimate,
+    mcnemar,
+    plain,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,10 @@ class Comparison:
     only_one: int
     only_other: int
     p: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**vars(self), "difference": plain(self.difference)}
 
 
 def accuracy(right: ByVideo) -> Estimate:

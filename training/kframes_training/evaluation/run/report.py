@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,12 +10,11 @@ import torch
 
 from kframes_plugin.types import Clip, Cost
 from kframes_training.evaluation.data import Data, Item
-from kframes_training.evaluation.metrics import clip_scores, compare, haystack_scores, kfs_scores
-from kframes_training.evaluation.metrics.kfs_bench import FLOOR
+from kframes_training.evaluation.metrics import clip_scores, compare, haystack_scores, kfs_scores, ukss_mean
 from kframes_training.evaluation.provenance import about_this_run
 from kframes_training.evaluation.run.loop import Outcome
 from kframes_training.evaluation.scoring import groups_of
-from kframes_training.evaluation.statistics import ByVideo, Estimate, difference, estimate
+from kframes_training.evaluation.statistics import ByVideo, difference, estimate, plain
 
 RIGHT = "right"
 CLIPS = ("iou", "R@0.3", "R@0.5", "R@0.7")
@@ -120,7 +118,7 @@ def table_of(values: Values) -> list[dict[str, Any]]:
     """One entry a (selector, k, group): measure -> [mean, low, high, items]; of UKSS the geometric mean, as published."""
     table = []
     for (selector, k, group), measures in values.items():
-        means = {name: plain(_geometric(by) if name == "ukss" else estimate(by)) for name, by in measures.items()}
+        means = {name: plain(ukss_mean(by) if name == "ukss" else estimate(by)) for name, by in measures.items()}
         table.append({"selector": selector, "k": k, "group": group, **means})
     return table
 
@@ -145,13 +143,7 @@ def differences_of(values: Values, names: Sequence[str], ks: Sequence[int], agai
 def _compared(mine: ByVideo, its: ByVideo, measure: str) -> dict[str, Any]:
     if measure != RIGHT:
         return {"difference": plain(difference(mine, its))}
-    found = compare(mine, its)
-    return {
-        "difference": plain(found.difference),
-        "only_one": found.only_one,
-        "only_other": found.only_other,
-        "p": found.p,
-    }
+    return compare(mine, its).to_dict()
 
 
 def mean_cost(costs: Sequence[Cost]) -> dict[str, Any]:
@@ -199,14 +191,3 @@ def item_row(row: Row) -> dict[str, Any]:
     kept = {"id": item.id, "video": item.video.name, "query": item.query, "selector": row["selector"], "k": row["k"],
             "timestamps": row["frames"], "scores": row["scores"]}  # fmt: skip
     return kept | {name: row[name] for name in ("choice", "chances") if name in row}
-
-
-def plain(one: Estimate) -> list[float | None]:
-    """For JSON, which has no nan."""
-    return [value if math.isfinite(value) else None for value in one]
-
-
-def _geometric(values: ByVideo) -> Estimate:
-    """exp of the mean log of max(value, .01), and its interval."""
-    logs = estimate({video: [math.log(max(value, FLOOR)) for value in row] for video, row in values.items()})
-    return Estimate(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.count)

@@ -10,17 +10,15 @@ from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kframes_plugin.by_name import NANO, load_selector
 from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.selectors.similarity import SimilaritySelector
 from kframes_plugin.types import Candidates, Cost, Readout, Selector
+from kframes_training.evaluation.baselines.common import Floats, unit_rows
 from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.resuming import digest_of
 from kframes_training.evaluation.run.look import Look
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,8 @@ class SimilarityScorer:
         selector, pool = self.selector, look.pool(self.candidates, self.selector.frame_size)
         features, paid = self._features(pool.frames)
         start = perf_counter()
-        text = np.asarray(selector.embed_text(selector.template.replace("{}", item.query)), np.float64)
-        query = _unit(text.reshape(1, -1))[0]
+        text = np.asarray(selector.embed_text(selector.template.replace("{}", item.query)))
+        query = unit_rows(text.reshape(1, -1))[0]
         cost = Cost(model_calls=1, seconds={"score": perf_counter() - start})
         return Scored(_times(pool.frames), features @ query, features, query, pool.cost + paid + cost)
 
@@ -93,7 +91,7 @@ class SimilarityScorer:
             start, step = perf_counter(), self.selector.batch_size
             pictures = [frame.image for frame in frames]
             parts = [self.selector.embed_images(pictures[at : at + step]) for at in range(0, len(pictures), step)]
-            features = _unit(np.concatenate([np.asarray(part, np.float64) for part in parts]))
+            features = unit_rows(np.concatenate([np.asarray(part) for part in parts]))
             frames.cache[self] = features, Cost(model_calls=len(parts), seconds={"score": perf_counter() - start})
         kept: tuple[Floats, Cost] = frames.cache[self]
         return kept
@@ -184,9 +182,3 @@ def key_of_file(file: Path) -> list[Any]:
 
 def _times(frames: Candidates) -> Floats:
     return np.array([frame.timestamp for frame in frames], np.float64)
-
-
-def _unit(rows: Floats) -> Floats:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Floats = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
-    return unit

@@ -17,6 +17,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from kframes_training.evaluation.resuming import read_records
+
 Row = dict[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -32,7 +34,7 @@ class Store:
         self.folder = folder
         (folder / "arrays").mkdir(parents=True, exist_ok=True)
         self._file = folder / "rows.jsonl"
-        self._rows = {row["key"]: row for row in _whole_rows(self._file)}
+        self._rows = {row["key"]: row for row in read_records(self._file)}
         self._stream: TextIO = self._file.open("a", encoding="utf-8")
 
     def get(self, key: str) -> Row | None:
@@ -76,15 +78,3 @@ def key_of(*parts: Any) -> str:
     """A digest of plain JSON values."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _whole_rows(file: Path) -> list[Row]:
-    """The rows of a file; a last line that was cut off is removed from it."""
-    if not file.exists():
-        return []
-    text = file.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    if whole != text:
-        with file.open("r+b") as stream:
-            stream.truncate(len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
