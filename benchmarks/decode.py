@@ -34,7 +34,7 @@ LONG_SIDE = 448  # pixels of the candidates; qwen-vl-utils makes them about as l
 
 
 def kframes() -> Callable[[str, int], int]:
-    import kframes_plugin.decoders.pyav  # noqa: F401 (imported on use; here, so that it does not count as decoding)
+    import kframes_plugin.video.pyav  # noqa: F401 (imported on use; here, so that it does not count as decoding)
     from kframes_plugin.video import OpenVideo
 
     def run(path: str, count: int) -> int:
@@ -45,7 +45,7 @@ def kframes() -> Callable[[str, int], int]:
 
 
 def kframes_exact() -> Callable[[str, int], int]:
-    import kframes_plugin.decoders.pyav  # noqa: F401
+    import kframes_plugin.video.pyav  # noqa: F401
     from kframes_plugin.video import OpenVideo
 
     def run(path: str, count: int) -> int:

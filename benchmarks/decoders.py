@@ -32,8 +32,8 @@ LOADERS = ("pyav", "decord", "decord alone")
 
 
 def by_open_video(decoder: Any) -> Callable[[str, int], tuple[list[float], list[Any]]]:
-    import kframes_plugin.decoders.decord
-    import kframes_plugin.decoders.pyav  # noqa: F401 (imported on use; here, so that it does not count)
+    import kframes_plugin.video.decord
+    import kframes_plugin.video.pyav  # noqa: F401 (imported on use; here, so that it does not count)
     from kframes_plugin.video import OpenVideo
 
     def take(path: str, count: int) -> tuple[list[float], list[Any]]:

@@ -34,12 +34,12 @@ from kframes_training.evaluation.statistics import estimate, plain
 from kframes_training.evaluation.tables import cell, table, titled
 from numpy.typing import NDArray
 
-from kframes_plugin.allocation import allocate
-from kframes_plugin.by_name import NANO
+from kframes_plugin.clips.allocation import allocate
+from kframes_plugin.mllm.vocabulary import refusal
+from kframes_plugin.selectors.load import NANO
 from kframes_plugin.selectors.scenes import SceneSelector
 from kframes_plugin.types import Candidates, Clip, Span, Strategy
 from kframes_plugin.video import OpenVideo
-from kframes_plugin.vocabulary import refusal
 
 if TYPE_CHECKING:
     from kframes_plugin.selectors.mllm import MLLMSelector

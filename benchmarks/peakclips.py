@@ -21,17 +21,17 @@ from time import perf_counter
 from typing import Any
 
 from kframes_training.evaluation.provenance import about_this_run
-from kframes_training.peakclips import prompts, steps, store
-from kframes_training.peakclips.building import Plan, build
-from kframes_training.peakclips.chapters import THRESHOLDS, boundary_f1, group
-from kframes_training.peakclips.checking import check
-from kframes_training.peakclips.media import Source, sources
-from kframes_training.peakclips.oracle import SynthOracle, known_video
-from kframes_training.peakclips.pipeline import TABLES, Tables, tables_of
-from kframes_training.peakclips.refinement import Refinement
-from kframes_training.peakclips.rows import captioned
-from kframes_training.peakclips.settings import Settings
-from kframes_training.synthetic import SPLITS, Video, sample_video, write_video
+from kframes_training.sources.peakclips import prompts, steps, store
+from kframes_training.sources.peakclips.building import Plan, build
+from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1, group
+from kframes_training.sources.peakclips.checking import check
+from kframes_training.sources.peakclips.media import Source, sources
+from kframes_training.sources.peakclips.oracle import SynthOracle, known_video
+from kframes_training.sources.peakclips.pipeline import TABLES, Tables, tables_of
+from kframes_training.sources.peakclips.refinement import Refinement
+from kframes_training.sources.peakclips.rows import captioned
+from kframes_training.sources.peakclips.settings import Settings
+from kframes_training.sources.synthscenes import SPLITS, Video, sample_video, write_video
 from peakclips_chapters import scenes_of
 
 HERE = Path(__file__).parent

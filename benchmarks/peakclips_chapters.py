@@ -12,11 +12,11 @@ import argparse
 from random import Random
 
 import numpy as np
-from kframes_training.peakclips.chapters import THRESHOLDS, boundary_f1, group
-from kframes_training.peakclips.media import colour_shares
-from kframes_training.synthetic import draw, sample_video
-from kframes_training.synthetic.language import caption_scene
-from kframes_training.synthetic.world import Video
+from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1, group
+from kframes_training.sources.peakclips.media import colour_shares
+from kframes_training.sources.synthscenes import draw, sample_video
+from kframes_training.sources.synthscenes.language import caption_scene
+from kframes_training.sources.synthscenes.world import Video
 from PIL import Image
 
 GRID = [round(0.05 * step, 2) for step in range(1, 19)]

@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import boundaries
 import decode
 import decoders
 import footage
 import scenes
+import snapping
 from kframes_training.evaluation import conformance, tables
 from kframes_training.evaluation.contest import tables as contest
 
@@ -66,7 +66,7 @@ def of_scenes(report: Report) -> str:
 
 def of_boundaries(report: Report) -> str:
     """Ends of clips at candidates and on cuts."""
-    return boundaries.table(report["rows"])
+    return snapping.table(report["rows"])
 
 
 def of_peakclips(report: Report) -> str:
@@ -158,7 +158,7 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
     "decode": ("Candidate frames of a long video", "python benchmarks/decode.py", of_decode),
     "decoders": ("Decoders on real clips", "python benchmarks/decoders.py", of_decoders),
     "scenes": ("Scene cuts on real clips", "python benchmarks/scenes.py", of_scenes),
-    "boundaries": ("Ends of clips on real footage", "python benchmarks/boundaries.py", of_boundaries),
+    "snapping": ("Ends of clips on real footage", "python benchmarks/snapping.py", of_boundaries),
     "peakclips": ("PeakClips on SynthScenes", "python benchmarks/peakclips.py", of_peakclips),
 }
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from kframes_plugin.scenes import detect_cuts
+from kframes_plugin.clips.scenes import detect_cuts
 from kframes_plugin.types import Frame, Span
 from kframes_plugin.video import OpenVideo
 
@@ -93,7 +93,7 @@ def add_score(score: Score, found: Sequence[float], truth: Truth) -> None:
 
 
 def ours(frames: Sequence[Frame]) -> list[float]:
-    """kframes_plugin.scenes at its defaults."""
+    """kframes_plugin.clips.scenes at its defaults."""
     return [cut.time for cut in detect_cuts(iter(frames))]
 
 

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kframes_training.synthetic import SPLITS, Query, Scene, clips_of, sample_video, write_video
-from kframes_training.synthetic.wanted import TOP, Wanted
+from kframes_training.sources.synthscenes import SPLITS, Query, Scene, clips_of, sample_video, write_video
+from kframes_training.sources.synthscenes.wanted import TOP, Wanted
 
 SEED = 2_000_051
 SIZE, RATE = (320, 240), 8

@@ -13,7 +13,7 @@ from kframes_plugin.errors import KFramesError, SelectorError, VideoError
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, Selector
 
 if TYPE_CHECKING:
-    from kframes_plugin.allocation import allocate
+    from kframes_plugin.clips.allocation import allocate
     from kframes_plugin.kframes import KFrames, VideoSession, select
     from kframes_plugin.selection import Selection
     from kframes_plugin.video import OpenVideo
@@ -26,7 +26,7 @@ _LAZY = {
     "OpenVideo": "kframes_plugin.video",
     "Selection": "kframes_plugin.selection",
     "VideoSession": "kframes_plugin.kframes",
-    "allocate": "kframes_plugin.allocation",
+    "allocate": "kframes_plugin.clips.allocation",
     "select": "kframes_plugin.kframes",
 }
 

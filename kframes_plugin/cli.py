@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kframes_plugin import KFramesError, __version__
-from kframes_plugin.types import Readout, Strategy
+from kframes_plugin.types import PredictionKind, Strategy
 
 if TYPE_CHECKING:
-    from kframes_plugin.drawing import Progress
+    from kframes_plugin.keyframes import Progress
     from kframes_plugin.kframes import KFrames
     from kframes_plugin.selection import Selection
 
@@ -75,8 +75,8 @@ def select(
     as_json: Json = False,
     candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
-    readout: Annotated[
-        Readout | None,
+    prediction: Annotated[
+        PredictionKind | None,
         typer.Option(help="Of a multimodal model: it writes clips, scores the frames (faster), or both."),
     ] = None,
 ) -> None:
@@ -84,7 +84,7 @@ def select(
     from kframes_plugin.video import OpenVideo
 
     with OpenVideo(video) as opened:  # before the model, so that a wrong path is told at once
-        kframes = _loaded(model, device=device, readout=readout, candidates=candidates, strategy=strategy)
+        kframes = _loaded(model, device=device, prediction=prediction, candidates=candidates, strategy=strategy)
         with _progress_bar() as progress:
             selection = kframes.select(opened, query, k, progress=progress)
     if out is not None:
@@ -123,7 +123,7 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
 
 @app.command()
 def mcp(
-    roots: Annotated[
+    allowed_paths: Annotated[
         list[Path], typer.Argument(help="Directories whose videos clients may name; no other file is read.")
     ],
     model: Annotated[str, typer.Option(help=MODELS)] = "nano",
@@ -136,11 +136,11 @@ def mcp(
         from kframes_mcp import build_server
     except ImportError as error:
         raise KFramesError(f"cannot serve MCP: {error}; run: pip install 'kframes[mcp]'") from error
-    for root in roots:
+    for root in allowed_paths:
         if not root.is_dir():
             raise typer.BadParameter(f"{root} is no directory")
     kframes = _loaded(model, device=device)
-    build_server(kframes=kframes, roots=roots, max_k=max_k, long_side=long_side).run("stdio")
+    build_server(kframes=kframes, allowed_paths=allowed_paths, max_k=max_k, long_side=long_side).run("stdio")
 
 
 HANDED_ON: dict[str, Any] = {
@@ -158,7 +158,7 @@ def evaluate(context: typer.Context) -> None:
 @app.command(**HANDED_ON)
 def peakclips(context: typer.Context) -> None:
     """Annotate videos of your own: `peakclips build VIDEOS --annotator ... --out DIR`, `peakclips check DIR`."""
-    _hand_on(context, "kframes_training.peakclips.cli", "annotate", "annotate")
+    _hand_on(context, "kframes_training.sources.peakclips.cli", "annotate", "annotate")
 
 
 def _hand_on(context: typer.Context, module: str, verb: str, extra: str) -> None:

@@ -15,13 +15,13 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-from kframes_plugin.allocation import DEFAULT, Allocation, check_strategy
-from kframes_plugin.boundaries import snap_to_cuts
-from kframes_plugin.by_name import load_selector
-from kframes_plugin.drawing import Progress, check_request, draw, for_step, tell
-from kframes_plugin.scenes import detect_scenes
-from kframes_plugin.selection import Drawing, Selection
-from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, Readout, Selector, Span, Strategy
+from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
+from kframes_plugin.clips.scenes import detect_scenes
+from kframes_plugin.clips.snapping import snap_to_cuts
+from kframes_plugin.keyframes import Progress, check_request, draw, for_step, tell
+from kframes_plugin.selection import SamplingOptions, Selection
+from kframes_plugin.selectors.load import load_selector
+from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, PredictionKind, Selector, Span, Strategy
 from kframes_plugin.video import OpenVideo
 
 CANDIDATES = 256  # T of the paper
@@ -36,14 +36,14 @@ class KFrames:
     Args:
         selector: any callable ``(frames, query) -> clips``; see :class:`~kframes_plugin.types.Selector`.
         candidates: candidate frames shown to the selector, >= 1; when None, what the selector asks for, else 256.
-        strategy: "auto", "focused", "hybrid" or "uniform": see :func:`~kframes_plugin.allocation.allocate`.
+        strategy: "auto", "focused", "hybrid" or "uniform": see :func:`~kframes_plugin.clips.allocation.allocate`.
         allocation: weights of the priorities, hybrid's share, the rule of "auto".
         candidate_size: size of the candidates: long side in pixels or (width, height); when None, what the selector
             asks for, else 448.
         frame_size: the same for the keyframes; None is the size of the video.
         video_options: keyword arguments for :class:`~kframes_plugin.video.OpenVideo`: decoder, limits, allow_urls.
         snap_to_cuts: move the ends of clips to cuts between the candidates around them, at the cost of some more
-            decoded frames: see :func:`~kframes_plugin.boundaries.snap_to_cuts`. Where there is no cut, nothing moves.
+            decoded frames: see :func:`~kframes_plugin.clips.snapping.snap_to_cuts`. Without a cut nothing moves.
             When None, what the selector asks for, else False: a function of yours may know its times exactly.
 
     Raises:
@@ -70,7 +70,7 @@ class KFrames:
         if not isinstance(self.candidates, int) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
         self.candidate_size = candidate_size or getattr(selector, "frame_size", None) or CANDIDATE_SIZE
-        self.drawing = Drawing(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))
+        self.sampling = SamplingOptions(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))
         self.snap_to_cuts: bool = getattr(selector, "snap_to_cuts", False) if snap_to_cuts is None else snap_to_cuts
 
     @classmethod
@@ -80,7 +80,7 @@ class KFrames:
         *,
         device: str | None = None,
         dtype: str = "auto",
-        readout: Readout | None = None,
+        prediction: PredictionKind | None = None,
         **options: Any,
     ) -> Self:
         """A KFrames with a selector by name.
@@ -92,14 +92,14 @@ class KFrames:
                 PEFT adapter.
             device: "cpu", "cuda", "cuda:1" ...; automatic when None.
             dtype: "auto", "float32", "bfloat16" or "float16".
-            readout: of a multimodal model: "text", it writes its clips with reasons; "frames", one score a candidate
+            prediction: of a multimodal model: "text", it writes its clips with reasons; "scores", one score a candidate
                 from one pass, several times faster; "both", the clips of both; None: what its checkpoint says.
             options: keyword arguments of :class:`KFrames`.
 
         Raises:
             SelectorError: the selector cannot be loaded; the message says what to do.
         """
-        return cls(load_selector(os.fspath(model), device=device, dtype=dtype, readout=readout), **options)
+        return cls(load_selector(os.fspath(model), device=device, dtype=dtype, prediction=prediction), **options)
 
     def select(
         self,
@@ -153,7 +153,7 @@ class KFrames:
         if clips and self.snap_to_cuts:
             start, before = perf_counter(), video.frames_decoded
             clips = snap_to_cuts(clips, frames, video, size=self.candidate_size)
-            cost += Cost(video.frames_decoded - before, seconds={"boundaries": perf_counter() - start})
+            cost += Cost(video.frames_decoded - before, seconds={"snapping": perf_counter() - start})
         return Prediction(clips, notes=named.notes, cost=cost)
 
     def select_many(
@@ -190,7 +190,7 @@ class VideoSession:
         self._kframes = kframes
         self._progress = progress
         self._owns = not isinstance(video, OpenVideo)
-        self.video = _opened(video, kframes.drawing.video_options)
+        self.video = _opened(video, kframes.sampling.video_options)
         self.duration = self.video.duration
         self._candidates: Candidates | None = None
         self._scenes: tuple[Span, ...] = ()
@@ -216,9 +216,9 @@ class VideoSession:
             duration=self.duration,
             scenes=self._scenes,
             candidates=tuple(frame.timestamp for frame in frames),
-            drawing=kframes.drawing,
+            sampling=kframes.sampling,
         )
-        return draw(found, self.video, k, strategy or kframes.drawing.strategy, self._progress)
+        return draw(found, self.video, k, strategy or kframes.sampling.strategy, self._progress)
 
     def candidates(self) -> Candidates:
         """The candidate frames, decoded on the first call."""

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kframes_plugin.allocation import DEFAULT, Allocation
+from kframes_plugin.clips.allocation import DEFAULT, Allocation
 from kframes_plugin.errors import KFramesError
-from kframes_plugin.messages import LONG_SIDE, QUALITY, chat_messages, openai_messages, video_metadata, vllm_data
+from kframes_plugin.output.messages import LONG_SIDE, QUALITY, chat_messages, openai_messages, video_metadata, vllm_data
 from kframes_plugin.types import Clip, Cost, Frame, Span, Strategy
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SCHEMA = "kframes.selection/1"
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SamplingOptions:
     """How the frames of a selection are drawn, so that ``resample`` can draw others in the same way.
 
     Attributes:
@@ -57,7 +57,7 @@ class Selection:
         duration: length of the video, seconds.
         scenes: scenes seen in the candidate frames: spans that part [0, duration).
         candidates: timestamps of the candidate frames, seconds, ascending.
-        drawing: how the frames were drawn.
+        sampling: how the frames were drawn.
     """
 
     video: str
@@ -71,7 +71,7 @@ class Selection:
     duration: float
     scenes: tuple[Span, ...] = ()
     candidates: tuple[float, ...] = ()
-    drawing: Drawing = field(default=Drawing(), repr=False)
+    sampling: SamplingOptions = field(default=SamplingOptions(), repr=False)
     _opened: OpenVideo | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -95,9 +95,9 @@ class Selection:
             ValueError: k < 1 or an unknown strategy.
             VideoError: the video cannot be opened again.
         """
-        from kframes_plugin.drawing import redraw
+        from kframes_plugin.keyframes import redraw
 
-        return redraw(self, self.k if k is None else k, strategy or self.drawing.strategy)
+        return redraw(self, self.k if k is None else k, strategy or self.sampling.strategy)
 
     def to_messages(self, question: str | None = None, *, reasons: bool = False) -> list[dict[str, Any]]:
         """One user message for a chat model: the time of every frame as text, the frame, and at the end the question.
@@ -148,13 +148,13 @@ class Selection:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pictures, as plain JSON values."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("frames", "drawing", "_opened")}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("frames", "sampling", "_opened")}
         plain |= {
             "schema": SCHEMA,
             "clips": [asdict(clip) for clip in self.clips],
             "frames": [{"timestamp": frame.timestamp, "duration": frame.duration} for frame in self.frames],
             "cost": asdict(self.cost),
-            "drawing": asdict(self.drawing),
+            "sampling": asdict(self.sampling),
         }
         jsonable: dict[str, Any] = json.loads(json.dumps(plain))
         return jsonable
@@ -190,11 +190,11 @@ class Selection:
                 # the name only: a selection from elsewhere must not name files outside its folder
                 with Image.open(folder / Path(entry["file"]).name) as image:
                     frames.append(Frame(entry["timestamp"], entry["duration"], image.convert("RGB")))
-            drawing = plain.pop("drawing")
-            drawing["allocation"] = Allocation(**drawing["allocation"])
-            drawing["within"] = tuple((start, end) for start, end in drawing.get("within", ()))
-            if isinstance(drawing["frame_size"], list):
-                drawing["frame_size"] = tuple(drawing["frame_size"])
+            sampling = plain.pop("sampling")
+            sampling["allocation"] = Allocation(**sampling["allocation"])
+            sampling["within"] = tuple((start, end) for start, end in sampling.get("within", ()))
+            if isinstance(sampling["frame_size"], list):
+                sampling["frame_size"] = tuple(sampling["frame_size"])
             return Selection(
                 frames=tuple(frames),
                 clips=tuple(Clip(**clip) for clip in plain.pop("clips")),
@@ -202,7 +202,7 @@ class Selection:
                 notes=tuple(plain.pop("notes")),
                 scenes=tuple((start, end) for start, end in plain.pop("scenes")),
                 candidates=tuple(plain.pop("candidates")),
-                drawing=Drawing(**drawing),
+                sampling=SamplingOptions(**sampling),
                 **plain,
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -210,18 +210,18 @@ class Selection:
 
     def timeline(self) -> Figure:
         """The video as a picture: scenes, clips by priority, candidates and keyframes over time (matplotlib)."""
-        from kframes_plugin.report import timeline
+        from kframes_plugin.output.report import timeline
 
         return timeline(self)
 
     def contact_sheet(self, columns: int = 4, width: int = 320) -> Image.Image:
         """All keyframes on one sheet, each with its time and clip; ``width`` is that of one picture in pixels."""
-        from kframes_plugin.report import contact_sheet
+        from kframes_plugin.output.report import contact_sheet
 
         return contact_sheet(self, columns, width)
 
     def to_html(self, path: str | Path) -> Path:
         """Write one self-contained HTML page: timeline, clips with reasons, keyframes, cost and notes."""
-        from kframes_plugin.report import write_html
+        from kframes_plugin.output.report import write_html
 
         return write_html(self, path)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 Priority = Literal["P1", "P2"]
 Strategy = Literal["auto", "focused", "hybrid", "uniform"]
-Readout = Literal["text", "frames", "both"]
+PredictionKind = Literal["text", "scores", "both"]
 Span = tuple[float, float]
 
 PRIORITIES: tuple[Priority, ...] = ("P1", "P2")
 STRATEGIES: tuple[Strategy, ...] = ("auto", "focused", "hybrid", "uniform")
-READOUTS: tuple[Readout, ...] = ("text", "frames", "both")
+PREDICTION_KINDS: tuple[PredictionKind, ...] = ("text", "scores", "both")
 
 
 @dataclass(frozen=True, slots=True)

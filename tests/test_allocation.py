@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kframes_plugin import Clip, allocate
-from kframes_plugin.allocation import Allocation, covered, resolve
+from kframes_plugin.clips.allocation import Allocation, covered, resolve
 from kframes_plugin.types import STRATEGIES
 
 SECOND_BY_SECOND = np.arange(100.0)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from kframes_plugin.checkpoint import CheckpointSettings
 from kframes_plugin.errors import SelectorError
+from kframes_plugin.mllm.checkpoint import CheckpointSettings
+from kframes_plugin.mllm.vocabulary import in_known_case, refusal, words
 from kframes_plugin.prompt import PromptFormat, build_messages
 from kframes_plugin.types import Frame
-from kframes_plugin.vocabulary import in_known_case, refusal, words
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from kframes_plugin.vocabulary import in_known_case, refusal, words
         CheckpointSettings(),
         CheckpointSettings(64, 112, 200, PromptFormat("index", "both", "short", reasons=False, times=False)),
         CheckpointSettings(
-            frame_size=(56, 42), vocabulary=("a", "red", "круг", "7"), readout="frames", readout_layer=4
+            frame_size=(56, 42), vocabulary=("a", "red", "круг", "7"), prediction="scores", scores_layer=4
         ),
     ],
 )
@@ -36,7 +36,12 @@ def test_a_file_with_some_keys_leaves_the_others_as_they_are(tmp_path: Path) -> 
     file.write_text('{"candidates": 32, "time_format": "index"}')
     loaded = CheckpointSettings.load(file)
     assert loaded == CheckpointSettings(candidates=32, format=PromptFormat(time_format="index"))
-    assert (loaded.vocabulary, loaded.readout, loaded.readout_layer, loaded.format.times) == (None, "text", None, True)
+    assert (loaded.vocabulary, loaded.prediction, loaded.scores_layer, loaded.format.times) == (
+        None,
+        "text",
+        None,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,9 +55,9 @@ def test_a_file_with_some_keys_leaves_the_others_as_they_are(tmp_path: Path) -> 
         ('{"frame_size": 0}', "frame_size must be a whole number >= 1 or two of them; got 0"),
         ('{"frame_size": [56]}', r"frame_size must be a whole number >= 1 or two of them; got \(56,\)"),
         ('{"frame_size": [56, 0.5]}', r"frame_size must be .* got \(56, 0.5\)"),
-        ('{"readout": "dense"}', "readout must be one of text, frames, both; got 'dense'"),
-        ('{"readout_layer": 0}', "readout_layer must be a whole number >= 1 or None; got 0"),
-        ('{"readout_layer": true}', "readout_layer must be a whole number >= 1 or None; got True"),
+        ('{"prediction": "dense"}', "prediction must be one of text, scores, both; got 'dense'"),
+        ('{"scores_layer": 0}', "scores_layer must be a whole number >= 1 or None; got 0"),
+        ('{"scores_layer": true}', "scores_layer must be a whole number >= 1 or None; got True"),
         ('{"vocabulary": []}', r"vocabulary must be a tuple of words, at least one, or None; got \(\)"),
         ('{"vocabulary": "red"}', "vocabulary must be a tuple of words, at least one, or None; got 'red'"),
         ('{"vocabulary": ["red", "Blue"]}', "vocabulary must hold single lower-case words; got 'Blue'"),

@@ -60,8 +60,8 @@ def test_probe_tells_the_truth():
         (("select", SAMPLE, " "), 2, "must not be empty"),
         (("select", SAMPLE, "q", "-k", "0"), 2, "-k"),
         (("select", SAMPLE, "q", "--strategy", "dense"), 2, "dense"),
-        (("select", SAMPLE, "q", "--readout", "dense"), 2, "dense"),
-        (("select", SAMPLE, "q", "--model", "scenes", "--readout", "frames"), 2, "has one way to answer"),
+        (("select", SAMPLE, "q", "--prediction", "dense"), 2, "dense"),
+        (("select", SAMPLE, "q", "--model", "scenes", "--prediction", "scores"), 2, "has one way to answer"),
         (("select", SAMPLE), 2, "query"),
     ],
 )

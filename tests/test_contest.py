@@ -19,8 +19,8 @@ from kframes_training.evaluation.exam import exam_of
 from kframes_training.evaluation.reader import NanoReader
 from kframes_training.evaluation.reasons import checked, holds, named, scene_of
 from kframes_training.evaluation.videos import video_on_disk
-from kframes_training.synthetic import SPLITS, sample_video
-from kframes_training.synthetic.world import Scene, Thing
+from kframes_training.sources.synthscenes import SPLITS, sample_video
+from kframes_training.sources.synthscenes.world import Scene, Thing
 
 from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.types import Clip
@@ -50,7 +50,7 @@ def test_everyone_takes_exactly_k_and_the_oracle_is_the_ceiling(record):
 
 
 def test_scores_are_those_of_the_selector(tmp_path):
-    """One query at a time through MLLMSelector's readout, against all at once."""
+    """One query at a time through MLLMSelector's prediction, against all at once."""
     reader, selector = NanoReader(NANO), MLLMSelector.from_pretrained(NANO, device="cpu", dtype="float32")
     exam = exam_of(SEED, "test")
     texts = [exam.texts[0], "find the elephant"]

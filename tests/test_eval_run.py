@@ -411,7 +411,7 @@ def test_the_answerer_of_drawn_scenes(tmp_path: Path) -> None:
     from kframes_training.nano.answerer import answer_from_frames
     from kframes_training.nano.model import build_nano, build_tokenizer
     from kframes_training.nano.recipe import texts
-    from kframes_training.synthetic import Question
+    from kframes_training.sources.synthscenes import Question
 
     tokenizer = build_tokenizer(texts())
     build_nano(tokenizer, seed=1).save_pretrained(tmp_path)
@@ -534,7 +534,7 @@ def test_the_command_line(tmp_path: Path, videos: Path) -> None:
 def test_drawn_videos_are_a_file_of_ones_own(tmp_path: Path) -> None:
     from kframes_training.evaluation.data.drawn import rows_of
     from kframes_training.evaluation.exam import exam_of
-    from kframes_training.synthetic import SPLITS, sample_video
+    from kframes_training.sources.synthscenes import SPLITS, sample_video
 
     seed = min(SPLITS["test"][:60], key=lambda one: sample_video(one).duration)
     rows = rows_of(seed, tmp_path, "test")

@@ -34,12 +34,12 @@ from kframes_training.nano.answerer import answer_from_frames
 from kframes_training.nano.data import FORMAT, UNSEEN, Row, prompt_ids
 from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
 from kframes_training.nano.recipe import texts
-from kframes_training.synthetic import SPLITS, sample_video
-from kframes_training.synthetic.language import UNKNOWN, Query
+from kframes_training.sources.synthscenes import SPLITS, sample_video
+from kframes_training.sources.synthscenes.language import UNKNOWN, Query
 from transformers import AutoProcessor
 
 from kframes_plugin import KFrames
-from kframes_plugin.checkpoint import CheckpointSettings
+from kframes_plugin.mllm.checkpoint import CheckpointSettings
 from kframes_plugin.prompt import build_messages
 from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.types import Candidates, Clip, Prediction
@@ -236,7 +236,7 @@ def checkpoint(frames: Candidates, tmp_path_factory: pytest.TempPathFactory) -> 
         optimizer.zero_grad()
     assert loss < 0.1
     model.save_pretrained(folder)
-    settings = CheckpointSettings(candidates=T, frame_size=112, max_new_tokens=48, format=FORMAT, readout_layer=2)
+    settings = CheckpointSettings(candidates=T, frame_size=112, max_new_tokens=48, format=FORMAT, scores_layer=2)
     settings.save(folder)
     return folder
 
@@ -308,8 +308,8 @@ def test_prompts_without_times_are_those_of_the_format(checkpoint: Path, frames:
 
 def test_scores_of_frames_are_those_of_the_selector(checkpoint: Path, frames: Candidates) -> None:
     reader = NanoReader(checkpoint)
-    read = reader.read(frames, reader.see(frames), QUERIES, readout="frames")
-    selector = MLLMSelector.from_pretrained(checkpoint, device="cpu", readout="frames")
+    read = reader.read(frames, reader.see(frames), QUERIES, prediction="scores")
+    selector = MLLMSelector.from_pretrained(checkpoint, device="cpu", prediction="scores")
     for query, together in zip(QUERIES, read.clips, strict=True):
         alone = selector(frames, query)
         assert [(c.start, c.end, c.priority) for c in together] == [(c.start, c.end, c.priority) for c in alone]
@@ -398,11 +398,11 @@ def test_ablations_change_one_thing_each() -> None:
             "hybrid",
             "T = 16",
             "T = 32",
-            "readout frames",
-            "readout both",
+            "prediction scores",
+            "prediction both",
         )
     ]
-    fields = ("candidates", "times", "readout", "strategy", "tags", "snap")
+    fields = ("candidates", "times", "prediction", "strategy", "tags", "snap")
     assert all(sum(getattr(one, name) != getattr(base, name) for name in fields) == 1 for one in made)
     with pytest.raises(ValueError, match="'uniform', that is a baseline"):
         main_contenders({"uniform": "folder"}, 64)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kframes_plugin import OpenVideo
-from kframes_plugin.by_name import NANO
+from kframes_plugin.selectors.load import NANO
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SAMPLE = EXAMPLES / "sample.mp4"

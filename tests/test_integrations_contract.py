@@ -85,7 +85,7 @@ def transformers_prepare(video: Path, k: int, *, checkpoint: Path, **_: Path) ->
 def langchain_tool(video: Path, k: int, **_: Path) -> Given:
     from kframes_langchain import KFramesTool
 
-    tool = KFramesTool(kframes=KF, roots=[video.parent])
+    tool = KFramesTool(kframes=KF, allowed_paths=[video.parent])
     message = tool.invoke(
         {"name": tool.name, "args": {"video": video.name, "query": QUERY, "k": k}, "id": "1", "type": "tool_call"}
     )
@@ -131,7 +131,7 @@ def mcp_tool(video: Path, k: int, **_: Path) -> Given:
     from mcp import Client
 
     async def call() -> Any:
-        async with Client(build_server(kframes=KF, roots=[video.parent])) as client:
+        async with Client(build_server(kframes=KF, allowed_paths=[video.parent])) as client:
             return await client.call_tool("select_video_frames", {"video": video.name, "query": QUERY, "k": k})
 
     answer = anyio.run(call)

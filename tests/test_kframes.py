@@ -16,7 +16,7 @@ from PIL import Image
 
 import kframes_plugin
 from kframes_plugin import Clip, Frame, KFrames, OpenVideo, Prediction, Selection, SelectorError, VideoError
-from kframes_plugin.allocation import Allocation
+from kframes_plugin.clips.allocation import Allocation
 from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.selectors.scenes import SceneSelector
 from kframes_plugin.selectors.similarity import SimilaritySelector
@@ -48,7 +48,7 @@ def greenish(text: str) -> np.ndarray:
 def scoring_mllm() -> MLLMSelector:
     """A tiny multimodal model of random weights that scores every frame; built when it is first asked for."""
     with TemporaryDirectory() as folder:
-        return MLLMSelector.from_pretrained(tiny_models.qwen2_5_vl(Path(folder)), device="cpu", readout="frames")
+        return MLLMSelector.from_pretrained(tiny_models.qwen2_5_vl(Path(folder)), device="cpu", prediction="scores")
 
 
 class Scoring:
@@ -66,7 +66,7 @@ SELECTORS = {
     "uniform": UniformSelector(),
     "scenes": SceneSelector(),
     "similarity": SimilaritySelector(mean_colour, greenish),
-    "mllm, readout frames": Scoring(),
+    "mllm, prediction scores": Scoring(),
 }
 
 

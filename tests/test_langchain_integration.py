@@ -53,7 +53,7 @@ KF = KFrames(lambda frames, query: [Clip(10, 12, "P1", "the goal", 0.9), Clip(3,
 
 @pytest.fixture
 def tool(folder: Path) -> KFramesTool:
-    return KFramesTool(kframes=KF, roots=[folder])
+    return KFramesTool(kframes=KF, allowed_paths=[folder])
 
 
 class TestToolUnit(ToolsUnitTests):
@@ -69,7 +69,7 @@ class TestToolUnit(ToolsUnitTests):
 
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
-        return {"kframes": KF, "roots": [self.where]}
+        return {"kframes": KF, "allowed_paths": [self.where]}
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def test_the_tool_gives_a_table_and_images_in_time_order(tool):
 
 
 def test_images_are_small_jpegs(folder):
-    tool = KFramesTool(kframes=KF, roots=[folder], long_side=64, quality=50)
+    tool = KFramesTool(kframes=KF, allowed_paths=[folder], long_side=64, quality=50)
     message = tool.invoke(
         {"name": tool.name, "args": {"video": "match.mp4", "query": "q"}, "id": "1", "type": "tool_call"}
     )
@@ -152,7 +152,7 @@ def test_images_are_small_jpegs(folder):
 
 
 def test_the_schema_tells_the_model_the_bounds(folder):
-    tool = KFramesTool(kframes=KF, roots=[folder], max_k=6)
+    tool = KFramesTool(kframes=KF, allowed_paths=[folder], max_k=6)
     schema = tool.get_input_jsonschema()
     assert set(schema["properties"]) == {"video", "query", "k"}
     assert schema["required"] == ["video", "query"]
@@ -192,7 +192,7 @@ def test_a_selector_that_fails_is_a_tool_exception(folder):
     def broken(frames, query):
         raise SelectorError("the GPU has not enough memory; lower candidates")
 
-    tool = KFramesTool(kframes=KFrames(broken, candidates=4), roots=[folder])
+    tool = KFramesTool(kframes=KFrames(broken, candidates=4), allowed_paths=[folder])
     with pytest.raises(ToolException, match="lower candidates"):
         tool._run("match.mp4", "q")
 
@@ -208,7 +208,7 @@ async def test_calls_take_turns_and_do_not_block_the_event_loop(folder):
         return [Clip(1, 2)]
 
     kf = KFrames(slow, candidates=4)
-    tools = [KFramesTool(kframes=kf, roots=[folder]), KFramesTool(kframes=kf, roots=[folder])]
+    tools = [KFramesTool(kframes=kf, allowed_paths=[folder]), KFramesTool(kframes=kf, allowed_paths=[folder])]
     longest, last = 0.0, time.perf_counter()
     calls = asyncio.gather(*(tool.ainvoke({"video": "match.mp4", "query": "q", "k": 2}) for tool in tools * 2))
     while not calls.done():

@@ -13,9 +13,9 @@ import tiny_models
 import torch
 from PIL import Image
 
-from kframes_plugin.checkpoint import CheckpointSettings
 from kframes_plugin.errors import SelectorError
-from kframes_plugin.loading import load
+from kframes_plugin.mllm.checkpoint import CheckpointSettings
+from kframes_plugin.mllm.load import load
 from kframes_plugin.prompt import PromptFormat, build_messages, write_clips
 from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.types import Candidates, Clip, Frame, Prediction

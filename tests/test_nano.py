@@ -18,7 +18,7 @@ import pytest
 
 import kframes_plugin
 from kframes_plugin import KFrames, SelectorError
-from kframes_plugin.by_name import NANO, NANO_NOTE
+from kframes_plugin.selectors.load import NANO, NANO_NOTE
 from kframes_plugin.selectors.mllm import MLLMSelector
 
 ROOT = Path(__file__).parents[1]
@@ -72,9 +72,9 @@ class TestWeights:
         names = {path.name for path in NANO.iterdir()}
         assert {"config.json", "kframes.json", "tokenizer.json", "processor_config.json", "README.md"} <= names
 
-    @pytest.mark.parametrize("readout", ["text", "frames", "both"])
-    def test_it_finds_what_the_sample_shows(self, readout: str) -> None:
-        kframes = KFrames.from_pretrained("nano", device="cpu", readout=readout)
+    @pytest.mark.parametrize("prediction", ["text", "scores", "both"])
+    def test_it_finds_what_the_sample_shows(self, prediction: str) -> None:
+        kframes = KFrames.from_pretrained("nano", device="cpu", prediction=prediction)
         scores = {}
         with kframes.open(SAMPLE) as video:
             for query, clips in TRUTH.items():
@@ -150,9 +150,9 @@ class TestSpeed:
         assert max(took) < 1, took
 
 
-def test_a_readout_is_for_models_that_have_one() -> None:
+def test_a_prediction_is_for_models_that_have_one() -> None:
     for model in ("uniform", "scenes", "openclip:ViT-B-32/x", "http://127.0.0.1:1/v1#m"):
-        with pytest.raises(ValueError, match=r"readout='frames' is for models .*leave readout out"):
-            KFrames.from_pretrained(model, readout="frames")
+        with pytest.raises(ValueError, match=r"prediction='scores' is for models .*leave prediction out"):
+            KFrames.from_pretrained(model, prediction="scores")
     with pytest.raises(SelectorError, match="no such directory"):
-        KFrames.from_pretrained("./nano", readout="frames")  # a path, not the bundled model
+        KFrames.from_pretrained("./nano", prediction="scores")  # a path, not the bundled model

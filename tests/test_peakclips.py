@@ -18,21 +18,29 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("openai")
 
 from datasets import load_dataset
-from kframes_training.peakclips import prompts, store
-from kframes_training.peakclips.answers import Unusable, read, schema
-from kframes_training.peakclips.building import Plan, build
-from kframes_training.peakclips.cache import AnswerCache, costs, total
-from kframes_training.peakclips.chapters import THRESHOLDS, boundary_f1, group
-from kframes_training.peakclips.checking import check, lines
-from kframes_training.peakclips.estimate import estimate
-from kframes_training.peakclips.fades import find_fades
-from kframes_training.peakclips.media import find_scenes, sources
-from kframes_training.peakclips.oracle import SynthOracle, known_queries
-from kframes_training.peakclips.pipeline import TABLES, Tables
-from kframes_training.peakclips.refinement import Refinement, refined
-from kframes_training.peakclips.rows import clips_of_scores
-from kframes_training.peakclips.settings import Settings, kinds_of
-from kframes_training.synthetic import qa_row, queries, query_row, questions, sample_video, video_row, write_video
+from kframes_training.sources.peakclips import prompts, store
+from kframes_training.sources.peakclips.answers import Unusable, read, schema
+from kframes_training.sources.peakclips.building import Plan, build
+from kframes_training.sources.peakclips.cache import AnswerCache, costs, total
+from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1, group
+from kframes_training.sources.peakclips.checking import check, lines
+from kframes_training.sources.peakclips.estimate import estimate
+from kframes_training.sources.peakclips.fades import find_fades
+from kframes_training.sources.peakclips.media import find_scenes, sources
+from kframes_training.sources.peakclips.oracle import SynthOracle, known_queries
+from kframes_training.sources.peakclips.pipeline import TABLES, Tables
+from kframes_training.sources.peakclips.refinement import Refinement, refined
+from kframes_training.sources.peakclips.rows import clips_of_scores
+from kframes_training.sources.peakclips.settings import Settings, kinds_of
+from kframes_training.sources.synthscenes import (
+    qa_row,
+    queries,
+    query_row,
+    questions,
+    sample_video,
+    video_row,
+    write_video,
+)
 from typer.testing import CliRunner
 
 from kframes_plugin.cli import app
@@ -122,7 +130,7 @@ class PictureOracle:
     id = "picture oracle, wrong 1 in 10"
 
     def __call__(self, frames: Any, texts: Any) -> Any:
-        from kframes_training.synthetic.draw import draw
+        from kframes_training.sources.synthscenes.draw import draw
 
         video = max((sample_video(seed) for seed in SEEDS), key=lambda v: -self._distance(v, frames, draw))
         rng = np.random.default_rng(len(frames))
@@ -168,12 +176,12 @@ def test_the_card_says_what_is_inside(built: tuple[Path, Tables]) -> None:
 def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Tables], tmp_path: Path) -> None:
     """One step of SFT on stages 1 and 2 and one of GRPO, by the trainers as they are."""
     pytest.importorskip("trl")
-    from kframes_training.grpo import reward_functions, train_grpo
     from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
-    from kframes_training.peakclips.training import evidence_of, grpo_dataset, sft_dataset
-    from kframes_training.rewards import oracle_answerer
-    from kframes_training.sft import DenseSFTTrainer
-    from kframes_training.trainer_settings import RunSettings
+    from kframes_training.sources.peakclips.training import evidence_of, grpo_dataset, sft_dataset
+    from kframes_training.stages.grpo import reward_functions, train_grpo
+    from kframes_training.stages.rewards import oracle_answerer
+    from kframes_training.stages.settings import RunSettings
+    from kframes_training.stages.sft import DenseSFTTrainer
     from trl import SFTConfig
 
     from kframes_plugin.prompt import PromptFormat
@@ -201,7 +209,7 @@ def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Table
 
 
 def test_training_refuses_another_file(films: Path, built: tuple[Path, Tables], tmp_path: Path) -> None:
-    from kframes_training.peakclips.training import sft_dataset
+    from kframes_training.sources.peakclips.training import sft_dataset
 
     with pytest.raises(FileNotFoundError, match=r"has no synthscenes-\d+\.mp4; get it from its source, or build with"):
         sft_dataset(built[0], stage="1", candidates=4, size=(56, 56), videos=tmp_path)

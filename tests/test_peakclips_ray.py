@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("pyarrow")
 pytest.importorskip("ray")
 
-from kframes_training.peakclips import store
-from kframes_training.peakclips.pipeline import TABLES
-from kframes_training.synthetic import sample_video, write_video
+from kframes_training.sources.peakclips import store
+from kframes_training.sources.peakclips.pipeline import TABLES
+from kframes_training.sources.synthscenes import sample_video, write_video
 
 
 def build(films: Path, out: Path, *more: str) -> None:

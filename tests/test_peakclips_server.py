@@ -25,14 +25,14 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("openai")
 
 import torch
-from kframes_training.peakclips import prompts, store
-from kframes_training.peakclips.annotator import AnnotatorError
-from kframes_training.peakclips.building import Plan, build
-from kframes_training.peakclips.cache import AnswerCache, costs, total
-from kframes_training.peakclips.media import Source, sources
-from kframes_training.peakclips.pipeline import TABLES
-from kframes_training.peakclips.settings import Settings
-from kframes_training.synthetic import sample_video, write_video
+from kframes_training.sources.peakclips import prompts, store
+from kframes_training.sources.peakclips.annotator import AnnotatorError
+from kframes_training.sources.peakclips.building import Plan, build
+from kframes_training.sources.peakclips.cache import AnswerCache, costs, total
+from kframes_training.sources.peakclips.media import Source, sources
+from kframes_training.sources.peakclips.pipeline import TABLES
+from kframes_training.sources.peakclips.settings import Settings
+from kframes_training.sources.synthscenes import sample_video, write_video
 from PIL import Image
 
 SMALL = Settings(frame_size=64, frames_per_scene=1, queries_per_video=0, questions_per_video=0)

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from kframes_plugin.clips.geometry import candidate_edges
 from kframes_plugin.prompt import PromptFormat, build_messages, parse_clips, split_images, write_clips
-from kframes_plugin.spans import candidate_edges
 from kframes_plugin.types import Candidates, Clip, Frame, Prediction
 
 DURATION = 100.0

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "kframes_plugin"
 HEAVY = ("torch", "transformers", "open_clip", "av", "decord", "numpy", "matplotlib", "PIL.Image", "httpx")
-SELECTORS = sorted(path.stem for path in (PACKAGE / "selectors").glob("*.py") if path.stem != "__init__")
+SELECTORS = sorted(path.stem for path in (PACKAGE / "selectors").glob("*.py") if path.stem not in ("__init__", "load"))
 
 
 def python(code: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -57,7 +57,7 @@ for missing, folder in {folders!r}.items():
     for name in others[missing]:
         importlib.import_module("kframes_plugin.selectors." + name)
     importlib.import_module("kframes_plugin.cli")
-    importlib.import_module("kframes_plugin.report")
+    importlib.import_module("kframes_plugin.output.report")
     kframes = kframes_plugin.KFrames(lambda frames, query: [kframes_plugin.Clip(1, 2)], candidates=4)
     print(missing, len(kframes.select(sample, "q", 3).frames))
 """

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from kframes_plugin import KFrames
-from kframes_plugin.scenes import CutRule
+from kframes_plugin.clips.scenes import CutRule
 from kframes_plugin.selectors.scenes import SceneSelector
 from kframes_plugin.selectors.uniform import UniformSelector
 from kframes_plugin.types import Candidates, Clip, Frame, Prediction

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kframes_plugin.scenes import CutRule, detect_cuts, detect_scenes
+from kframes_plugin.clips.scenes import CutRule, detect_cuts, detect_scenes
 from kframes_plugin.types import Candidates, Frame
 
 RATES = (4.0, 25.0, 60.0)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from kframes_plugin import Clip, KFrames, KFramesError, Prediction, Selection
-from kframes_plugin.report import clock, contact_sheet
+from kframes_plugin.output.report import clock, contact_sheet
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "sample.mp4"
 CLIPS = [Clip(12, 18, "P1", "a green <square> & sand", 0.9), Clip(36, 42, "P2", "a black square $x$")]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kframes_plugin import KFrames, SelectorError
-from kframes_plugin.relevance import PROBABILITY, RelevanceRule, clips_from_scores
+from kframes_plugin.clips.from_scores import PROBABILITY, RelevanceRule, clips_from_scores
 from kframes_plugin.selectors.similarity import SimilaritySelector
 from kframes_plugin.types import Candidates, Frame
 

@@ -13,7 +13,7 @@ import pytest
 
 av = pytest.importorskip("av")
 
-from kframes_training.synthetic import (  # noqa: E402
+from kframes_training.sources.synthscenes import (  # noqa: E402
     SPLITS,
     Scene,
     Thing,
@@ -28,10 +28,10 @@ from kframes_training.synthetic import (  # noqa: E402
     video_row,
     write_video,
 )
-from kframes_training.synthetic.draw import place_of  # noqa: E402
-from kframes_training.synthetic.language import KINDS, UNKNOWN, make_query  # noqa: E402
-from kframes_training.synthetic.wanted import Wanted  # noqa: E402
-from kframes_training.synthetic.world import COLOURS, LABELS, MOTIONS, SHAPES, WIDTH  # noqa: E402
+from kframes_training.sources.synthscenes.draw import place_of  # noqa: E402
+from kframes_training.sources.synthscenes.language import KINDS, UNKNOWN, make_query  # noqa: E402
+from kframes_training.sources.synthscenes.wanted import Wanted  # noqa: E402
+from kframes_training.sources.synthscenes.world import COLOURS, LABELS, MOTIONS, SHAPES, WIDTH  # noqa: E402
 
 SIZE = (192, 144)
 VIDEOS = [sample_video(seed) for seed in range(40)]

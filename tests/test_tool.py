@@ -17,8 +17,8 @@ from mcp import Client
 from video_maker import every, make_video
 
 from kframes_plugin import Clip, KFrames, KFramesError
-from kframes_plugin.roots import Roots
-from kframes_plugin.tool import VideoTool
+from kframes_plugin.agents.allowed_paths import AllowedPaths
+from kframes_plugin.agents.tool import VideoTool
 
 KF = KFrames(lambda frames, query: [Clip(1, 2)], candidates=8)
 WHAT_MAY_BE_NAMED = "Give the path of a video file relative to the tool's directories, for example: "
@@ -89,7 +89,7 @@ PLAYLISTS = ["list.m3u8", "list.mp4", "list.ffconcat"]
 @pytest.mark.parametrize("name", ESCAPES)
 def test_escapes_are_refused_and_the_agent_is_told_what_it_may_do(place, name):
     video = ESCAPES[name].format(root=place)
-    tool = KFramesTool(kframes=KF, roots=[place / "allowed"])
+    tool = KFramesTool(kframes=KF, allowed_paths=[place / "allowed"])
     with pytest.raises(ToolException) as raised:
         tool._run(video, "the goal")
     said = str(raised.value)
@@ -100,17 +100,17 @@ def test_escapes_are_refused_and_the_agent_is_told_what_it_may_do(place, name):
 
 @pytest.mark.parametrize("name", PLAYLISTS)
 def test_playlists_that_name_other_files_are_refused(place, name):
-    tool = KFramesTool(kframes=KF, roots=[place / "allowed"])
+    tool = KFramesTool(kframes=KF, allowed_paths=[place / "allowed"])
     with pytest.raises(ToolException, match=f"^{name}: cannot be opened: it is a playlist that points to other files"):
         tool._run(name, "the goal")
 
 
 def test_a_refusal_does_not_tell_whether_a_file_exists(place):
-    roots = Roots([place / "allowed"])
+    allowed_paths = AllowedPaths([place / "allowed"])
     said = []
     for video in (f"{place}/secret/secret.mp4", f"{place}/secret/absent.mp4", "/etc/shadow", "/etc/absent"):
         with pytest.raises(KFramesError) as raised:
-            roots.resolve(video)
+            allowed_paths.resolve(video)
         said.append(str(raised.value).replace(repr(video), "IT"))
     assert len(set(said)) == 1
 
@@ -119,21 +119,21 @@ def test_a_refusal_does_not_tell_whether_a_file_exists(place):
     "name", ["match.mp4", "deep/été 2.mp4", "./deep/../match.mp4", "inside.mp4", "{root}/allowed/match.mp4"]
 )
 def test_files_under_the_roots_are_read(place, name):
-    shown = VideoTool(KF, roots=[place / "allowed"])(name.format(root=place), "the goal", 2)
+    shown = VideoTool(KF, allowed_paths=[place / "allowed"])(name.format(root=place), "the goal", 2)
     assert len(shown.frames) == 2
 
 
 def test_several_roots_and_a_root_that_is_a_link(place, tmp_path):
     (tmp_path / "root").symlink_to(place / "allowed" / "deep")
-    roots = Roots([tmp_path / "root", place / "secret"])
-    assert roots.resolve("été 2.mp4") == str(place / "allowed" / "deep" / "été 2.mp4")
-    assert roots.resolve("secret.mp4") == str(place / "secret" / "secret.mp4")
+    allowed_paths = AllowedPaths([tmp_path / "root", place / "secret"])
+    assert allowed_paths.resolve("été 2.mp4") == str(place / "allowed" / "deep" / "été 2.mp4")
+    assert allowed_paths.resolve("secret.mp4") == str(place / "secret" / "secret.mp4")
 
 
 def test_urls_only_of_hosts_that_were_allowed(place):
     kf = KFrames(KF.selector, video_options={"allow_urls": True})
-    roots = VideoTool(kf, roots=[place / "allowed"], hosts=["videos.example.org"]).roots
-    assert roots.resolve("https://videos.example.org/a.mp4") == "https://videos.example.org/a.mp4"
+    allowed_paths = VideoTool(kf, allowed_paths=[place / "allowed"], hosts=["videos.example.org"]).allowed_paths
+    assert allowed_paths.resolve("https://videos.example.org/a.mp4") == "https://videos.example.org/a.mp4"
     for url in (
         "https://videos.example.org.evil.net/a.mp4",
         "https://evil.net/videos.example.org/a.mp4",
@@ -143,32 +143,32 @@ def test_urls_only_of_hosts_that_were_allowed(place):
         "http://[::1]/a.mp4",
     ):
         with pytest.raises(KFramesError, match=r"opens no URLs other than http\(s\) of videos\.example\.org"):
-            roots.resolve(url)
+            allowed_paths.resolve(url)
     with pytest.raises(ValueError, match="hosts= needs a KFrames that opens URLs"):
-        VideoTool(KF, roots=[place / "allowed"], hosts=["videos.example.org"])
+        VideoTool(KF, allowed_paths=[place / "allowed"], hosts=["videos.example.org"])
 
 
 def test_roots_must_be_directories(place):
     with pytest.raises(ValueError, match="at least one directory whose videos may be read; got none"):
-        VideoTool(KF, roots=[])
+        VideoTool(KF, allowed_paths=[])
     with pytest.raises(ValueError, match=r"match\.mp4 is none"):
-        VideoTool(KF, roots=[place / "allowed" / "match.mp4"])
-    with pytest.raises(ValueError, match="roots must be a list of directories; got '/videos'"):
-        Roots("/videos")
+        VideoTool(KF, allowed_paths=[place / "allowed" / "match.mp4"])
+    with pytest.raises(ValueError, match="allowed_paths must be a list of directories; got '/videos'"):
+        AllowedPaths("/videos")
     with pytest.raises(ValueError, match="max_k must be at least 1; got 0"):
-        VideoTool(KF, roots=[place], max_k=0)
+        VideoTool(KF, allowed_paths=[place], max_k=0)
 
 
 def test_an_empty_root_is_said_to_be_empty(tmp_path):
     with pytest.raises(KFramesError, match="they hold none now"):
-        Roots([tmp_path]).resolve("a.mp4")
+        AllowedPaths([tmp_path]).resolve("a.mp4")
 
 
 # ------------------------------------------------------------------------------------------------------------- MCP
 
 
 async def test_mcp_serves_the_tool(place):
-    async with Client(build_server(kframes=KF, roots=[place / "allowed"], max_k=4)) as client:
+    async with Client(build_server(kframes=KF, allowed_paths=[place / "allowed"], max_k=4)) as client:
         (tool,) = (await client.list_tools()).tools
         assert (tool.name, set(tool.input_schema["properties"])) == ("select_video_frames", {"video", "query", "k"})
         assert tool.input_schema["properties"]["k"]["maximum"] == 4

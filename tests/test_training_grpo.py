@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from kframes_training.group_sampling import once_per_image
-from kframes_training.grpo import grpo_row, kept_rows, reward_functions, train_grpo
 from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
-from kframes_training.rewards import oracle_answerer
-from kframes_training.shared_prompt import distinct, write
+from kframes_training.stages.group_sampling import once_per_image
+from kframes_training.stages.grpo import grpo_row, kept_rows, reward_functions, train_grpo
+from kframes_training.stages.rewards import oracle_answerer
+from kframes_training.stages.shared_prompt import distinct, write
 from peft import LoraConfig
 from PIL import Image
 from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration

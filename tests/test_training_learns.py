@@ -15,18 +15,18 @@ import pytest
 
 pytest.importorskip("trl")
 
-from kframes_training.evaluation.clips import iou
 from kframes_training.nano.data import FORMAT, Bank, Batches, Row, build_bank
+from kframes_training.nano.frame_attributes import start_words
 from kframes_training.nano.measure import write
 from kframes_training.nano.model import build_nano, build_processor
 from kframes_training.nano.recipe import load_tokenizer
-from kframes_training.nano.sight_words import start_words
-from kframes_training.sft import train_on_batches
-from kframes_training.synthetic.world import SPLITS
+from kframes_training.sources.synthscenes.world import SPLITS
+from kframes_training.stages.sft import train_on_batches
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from kframes_plugin.by_name import NANO
+from kframes_plugin.clips.geometry import iou
 from kframes_plugin.prompt import parse_clips
+from kframes_plugin.selectors.load import NANO
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 T = 16

@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from kframes_training.dense import dense_loss
 from kframes_training.nano.data import (
     FORMAT,
     IGNORE,
@@ -30,6 +29,7 @@ from kframes_training.nano.data import (
     encode,
     prompt_ids,
 )
+from kframes_training.nano.frame_attributes import all_names, directions, fit_tokens, parts_of, start_words
 from kframes_training.nano.measure import measure, write
 from kframes_training.nano.model import (
     build_nano,
@@ -38,11 +38,11 @@ from kframes_training.nano.model import (
     frame_tokens,
     patches_of,
 )
-from kframes_training.nano.sight_words import all_names, directions, fit_tokens, parts_of, start_words
 from kframes_training.nano.vision import labels_of, sample_frames, train_vision
-from kframes_training.sft import train_on_batches
-from kframes_training.synthetic import draw, queries, sample_video
-from kframes_training.synthetic.language import caption_scene
+from kframes_training.sources.synthscenes import draw, queries, sample_video
+from kframes_training.sources.synthscenes.language import caption_scene
+from kframes_training.stages.dense import dense_loss
+from kframes_training.stages.sft import train_on_batches
 from PIL import Image
 from transformers import AutoProcessor
 

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("trl")
 
-from kframes_training.grpo import reward_functions
-from kframes_training.rewards import answer_reward, broken, format_reward, frames_of_answer, oracle_answerer
+from kframes_training.stages.grpo import reward_functions
+from kframes_training.stages.rewards import answer_reward, broken, format_reward, frames_of_answer, oracle_answerer
 
 from kframes_plugin.prompt import PromptFormat
 

@@ -1,7 +1,7 @@
 """kframes for LangChain: a tool for agents, a loader, a retriever, and a middleware for providers that need it.
 
 >>> from kframes_langchain import KFramesTool  # doctest: +SKIP
->>> agent = create_agent(model, tools=[KFramesTool(kframes=kf, roots=["videos"])])  # doctest: +SKIP
+>>> agent = create_agent(model, tools=[KFramesTool(kframes=kf, allowed_paths=["videos"])])  # doctest: +SKIP
 """
 
 import langchain_core  # noqa: F401 - the gate: without the host there is no integration

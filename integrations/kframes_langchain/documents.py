@@ -13,7 +13,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field
 
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.records import Record, records, select_over
+from kframes_plugin.output.documents import KeyframeDocument, keyframe_documents, select_over
 
 
 class KFramesLoader(BaseLoader):
@@ -44,7 +44,7 @@ class KFramesLoader(BaseLoader):
     def lazy_load(self) -> Iterator[Document]:
         """The documents, in time order."""
         for selection in select_over(self.kframes, [self.video], self.query, self.k):
-            yield from (_document(record) for record in records(selection, self.out))
+            yield from (_document(record) for record in keyframe_documents(selection, self.out))
 
 
 class KFramesRetriever(BaseRetriever):
@@ -71,10 +71,10 @@ class KFramesRetriever(BaseRetriever):
         if wanted < 1:
             raise ValueError(f"k must be at least 1; got {wanted}")
         found = select_over(self.kframes, self.videos, query, wanted)
-        return [_document(record) for selection in found for record in records(selection, self.out)]
+        return [_document(record) for selection in found for record in keyframe_documents(selection, self.out)]
 
 
-def _document(record: Record) -> Document:
+def _document(record: KeyframeDocument) -> Document:
     return Document(
         id=record.id, page_content=record.text, metadata={"source": record.metadata["video"], **record.metadata}
     )

@@ -10,28 +10,29 @@ from langchain_core.messages.content import create_image_block, create_text_bloc
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, create_model
 
-from kframes_plugin import tool as core
+from kframes_plugin.agents import tool as core
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.messages import LONG_SIDE, QUALITY
+from kframes_plugin.output.messages import LONG_SIDE, QUALITY
 
 
 class KFramesTool(BaseTool):
     """Select frames of a video for a query: ``video``, ``query``, ``k`` -> a table of times and the frames as images.
 
-    The model that calls it chooses ``video``, so only files under ``roots`` are opened; see
-    :class:`kframes_plugin.roots.Roots`. Every expected failure is a ``ToolException``, whose message the agent gets.
+    The model that calls it chooses ``video``, so only files under ``allowed_paths`` are opened; see
+    :class:`kframes_plugin.agents.allowed_paths.AllowedPaths`. Every expected failure is a ``ToolException``, whose
+    message the agent gets.
     Selections of one KFrames take turns. The artifact is plain JSON.
 
     Args:
         kframes: the selector.
-        roots: directories whose videos may be named; paths are relative to them.
+        allowed_paths: directories whose videos may be named; paths are relative to them.
         hosts: hosts whose http(s) URLs may be named.
         max_k: largest k, >= 1.
         long_side, quality: of the JPEGs; they sit in the agent's state and in every checkpoint of it.
 
     Raises:
-        ValueError: no roots, or something that is no directory.
+        ValueError: no allowed_paths, or something that is no directory.
     """
 
     name: str = core.NAME
@@ -46,7 +47,7 @@ class KFramesTool(BaseTool):
         self,
         *,
         kframes: KFrames,
-        roots: Sequence[str | os.PathLike[str]],
+        allowed_paths: Sequence[str | os.PathLike[str]],
         hosts: Sequence[str] = (),
         max_k: int = core.MAX_K,
         long_side: int = LONG_SIDE,
@@ -56,7 +57,7 @@ class KFramesTool(BaseTool):
         options = {"args_schema": _arguments(max_k), "handle_validation_error": _explain, **options}
         super().__init__(**options)
         self._tool = core.VideoTool(
-            kframes, roots=roots, hosts=hosts, max_k=max_k, long_side=long_side, quality=quality
+            kframes, allowed_paths=allowed_paths, hosts=hosts, max_k=max_k, long_side=long_side, quality=quality
         )
 
     def _run(self, video: str, query: str, k: int = core.DEFAULT_K) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from pydantic import Field, PrivateAttr
 
-from kframes_plugin.by_name import load_selector
+from kframes_plugin.selectors.load import load_selector
 
 
 class OpenCLIPEmbedding(MultiModalEmbedding):

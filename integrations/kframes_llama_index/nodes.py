@@ -10,8 +10,8 @@ from typing import Any
 from llama_index.core.schema import ImageDocument, ImageNode, NodeWithScore
 
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.messages import clock
-from kframes_plugin.records import Record, records
+from kframes_plugin.output.documents import KeyframeDocument, keyframe_documents
+from kframes_plugin.output.messages import clock
 from kframes_plugin.selection import Selection
 
 SHOWN = "frame"  # the only metadata a model reads: hosts drop the text of image nodes, but not their metadata
@@ -31,19 +31,22 @@ def documents(
     selection: Selection, out: str | os.PathLike[str], extra: dict[str, Any] | None = None
 ) -> list[ImageDocument]:
     """One ImageDocument a keyframe, with its picture's path, its times and the same id on every run."""
-    return [ImageDocument(image_path=r.metadata["image_path"], **_fields(r, extra)) for r in records(selection, out)]
+    return [
+        ImageDocument(image_path=r.metadata["image_path"], **_fields(r, extra))
+        for r in keyframe_documents(selection, out)
+    ]
 
 
 def nodes(selection: Selection, out: str | os.PathLike[str]) -> list[NodeWithScore]:
     """One ImageNode a keyframe; its score is that of its clip, where the selector gives one."""
-    found = records(selection, out)
+    found = keyframe_documents(selection, out)
     return [
         NodeWithScore(node=ImageNode(image_path=r.metadata["image_path"], **_fields(r)), score=r.metadata.get("score"))
         for r in found
     ]
 
 
-def _fields(record: Record, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+def _fields(record: KeyframeDocument, extra: dict[str, Any] | None = None) -> dict[str, Any]:
     metadata = {**(extra or {}), **record.metadata}
     time = record.metadata["timestamp"]
     metadata[SHOWN] = f"{clock(time)} ({time:.1f} s) of {Path(record.metadata['video']).name}"

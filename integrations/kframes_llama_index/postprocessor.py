@@ -14,10 +14,10 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import Field, PrivateAttr
 
 from kframes_llama_index.nodes import as_kframes, default_out, nodes
+from kframes_plugin.agents.tool import lock_of
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.records import share_out
+from kframes_plugin.output.documents import share_out
 from kframes_plugin.selection import Selection
-from kframes_plugin.tool import lock_of
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, Span
 from kframes_plugin.video import OpenVideo
 
@@ -90,7 +90,7 @@ def select_within(kframes: KFrames, video: str, spans: Sequence[Span], query: st
         ValueError: no span lies in the video.
         VideoError, SelectorError: as for :meth:`KFrames.select`.
     """
-    with OpenVideo(video, **kframes.drawing.video_options) as opened:
+    with OpenVideo(video, **kframes.sampling.video_options) as opened:
         inside = [(start, min(end, opened.duration)) for start, end in spans if start < opened.duration]
         if not inside:
             raise ValueError(f"{video} lasts {opened.duration:.1f} s; the clips {list(spans)} lie after its end")
@@ -108,7 +108,7 @@ def select_within(kframes: KFrames, video: str, spans: Sequence[Span], query: st
             notes=notes,
             duration=opened.duration,
             candidates=tuple(frame.timestamp for frame in candidates),
-            drawing=replace(kframes.drawing, within=tuple(inside)),
+            sampling=replace(kframes.sampling, within=tuple(inside)),
             _opened=opened,
         )
         return replace(selection.resample(k, "focused"), _opened=None)

@@ -11,8 +11,8 @@ from llama_index.core.schema import ImageDocument
 from pydantic import Field, PrivateAttr
 
 from kframes_llama_index.nodes import as_kframes, default_out, documents
+from kframes_plugin.agents.tool import lock_of
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.tool import lock_of
 
 
 class KFramesReader(BasePydanticReader):

@@ -12,7 +12,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from kframes_llama_index.nodes import as_kframes, default_out, nodes
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.records import select_over
+from kframes_plugin.output.documents import select_over
 
 
 class KFramesRetriever(BaseRetriever):

@@ -13,16 +13,16 @@ from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent, T
 from pydantic import Field
 
 from kframes_plugin import __version__
-from kframes_plugin import tool as core
+from kframes_plugin.agents import tool as core
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.messages import LONG_SIDE, QUALITY
+from kframes_plugin.output.messages import LONG_SIDE, QUALITY
 
 
 def build_server(
     *,
     kframes: KFrames,
-    roots: Sequence[str | os.PathLike[str]],
+    allowed_paths: Sequence[str | os.PathLike[str]],
     hosts: Sequence[str] = (),
     max_k: int = core.MAX_K,
     long_side: int = LONG_SIDE,
@@ -31,15 +31,18 @@ def build_server(
     """A server with the tool ``select_video_frames``; ``run()`` serves it over stdio.
 
     Args:
-        kframes, roots, hosts, max_k, long_side, quality: as for :class:`kframes_plugin.tool.VideoTool`. Paths that a
-            client names are relative to ``roots``, and no other file is opened.
+        kframes, allowed_paths, hosts, max_k, long_side, quality: as for
+            :class:`kframes_plugin.agents.tool.VideoTool`. Paths that a client names are relative to
+            ``allowed_paths``, and no other file is opened.
 
     Raises:
-        ValueError: no roots, or something that is no directory.
+        ValueError: no allowed_paths, or something that is no directory.
     """
-    tool = core.VideoTool(kframes, roots=roots, hosts=hosts, max_k=max_k, long_side=long_side, quality=quality)
+    tool = core.VideoTool(
+        kframes, allowed_paths=allowed_paths, hosts=hosts, max_k=max_k, long_side=long_side, quality=quality
+    )
     server = MCPServer("kframes", version=__version__, description=core.DESCRIPTION)
-    kinds = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=bool(tool.roots.hosts))
+    kinds = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=bool(tool.allowed_paths.hosts))
 
     @server.tool(name=core.NAME, description=core.DESCRIPTION, annotations=kinds, structured_output=False)
     async def select_video_frames(

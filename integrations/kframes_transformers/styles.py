@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
-from kframes_plugin.messages import clip_of, video_metadata
+from kframes_plugin.output.messages import clip_of, video_metadata
 from kframes_plugin.selection import Selection
 from kframes_plugin.types import Clip, Frame
 

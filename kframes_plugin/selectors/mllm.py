@@ -2,7 +2,7 @@
 
 Any transformers image-text-to-text model with a chat template: a hub id, a local directory, the directory of a PEFT
 adapter, or a loaded model and processor. How to load one is in ``loading.py``. It writes the clips, or says in one
-word a frame what matters (``readout.py``).
+word a frame what matters (``mllm/frame_scores.py``).
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kframes_plugin.checkpoint import CheckpointSettings, check_readout
+from kframes_plugin.clips.from_scores import PROBABILITY, clips_from_scores
 from kframes_plugin.errors import SelectorError
-from kframes_plugin.loading import load
-from kframes_plugin.model_inputs import ModelInputs, small_frames, without_control_tokens
+from kframes_plugin.mllm.checkpoint import CheckpointSettings, check_prediction
+from kframes_plugin.mllm.frame_scores import frame_scores, merged_clips
+from kframes_plugin.mllm.generate import write
+from kframes_plugin.mllm.inputs import ModelInputs, small_frames, without_control_tokens
+from kframes_plugin.mllm.load import load
+from kframes_plugin.mllm.threads import is_small, one_thread
+from kframes_plugin.mllm.vocabulary import in_known_case, refusal
 from kframes_plugin.prompt import build_messages, duration_of, parse_clips
-from kframes_plugin.readout import frame_scores, merged_clips
-from kframes_plugin.relevance import PROBABILITY, clips_from_scores
-from kframes_plugin.threads import is_small, one_thread
-from kframes_plugin.types import Cost, Frame, Prediction, Readout
-from kframes_plugin.vocabulary import in_known_case, refusal
-from kframes_plugin.writing import write
+from kframes_plugin.types import Cost, Frame, Prediction, PredictionKind
 
 IDS = "input_ids"
 NOTHING = "the model found nothing in the video that matches the query"
 PLAIN = "control tokens of the model in the query were read as plain text"
-UNTRAINED = 'this model was not trained to score frames (readout="frames"); its scores may say nothing'
+UNTRAINED = 'this model was not trained to score frames (prediction="scores"); its scores may say nothing'
 
 
 class MLLMSelector:
@@ -45,9 +45,9 @@ class MLLMSelector:
     Attributes:
         candidates: T, the candidate frames it wants to see.
         frame_size: their long side, pixels, or (width, height).
-        readout: "text": it writes its clips, with reasons. "frames": one score a candidate, read in one pass without
+        prediction: "text": it writes its clips, with reasons. "scores": one score a candidate, read in one pass without
             writing, several times faster; clips are where it is high, and come without reasons in words. "both": the
-            clips of both, as :func:`~kframes_plugin.readout.merged_clips` has them; the model is called twice.
+            clips of both (:func:`~kframes_plugin.mllm.frame_scores.merged_clips`); the model is called twice.
         snap_to_cuts: True: its clips end at candidates.
     """
 
@@ -59,7 +59,7 @@ class MLLMSelector:
         processor: Any,
         *,
         settings: CheckpointSettings | None = None,
-        readout: Readout | None = None,
+        prediction: PredictionKind | None = None,
         name: str | None = None,
     ) -> None:
         """Use a loaded model and its processor.
@@ -69,19 +69,19 @@ class MLLMSelector:
             processor: its processor, with a chat template.
             settings: how it was trained for kframes; None for a model that was not: the prompt then explains the task,
                 and the processor is kept from enlarging or cutting up the small frames.
-            readout: "text", "frames" or "both"; None: what the settings say.
+            prediction: "text", "scores" or "both"; None: what the settings say.
             name: for messages.
 
         Raises:
             SelectorError: the processor has no chat template or takes no images.
-            ValueError: an unknown readout.
+            ValueError: an unknown prediction.
         """
         self.model = model
         self.processor = processor
         self.settings = settings or CheckpointSettings()
         self.candidates = self.settings.candidates
         self.frame_size = self.settings.frame_size
-        self.readout = check_readout(readout or self.settings.readout)
+        self.prediction = check_prediction(prediction or self.settings.prediction)
         self.name = name or type(model).__name__
         if getattr(processor, "image_processor", None) is None:
             raise SelectorError(f"{self.name} reads no images; choose a model for image-text-to-text")
@@ -102,7 +102,7 @@ class MLLMSelector:
         device: str | None = None,
         dtype: str = "auto",
         settings: CheckpointSettings | None = None,
-        readout: Readout | None = None,
+        prediction: PredictionKind | None = None,
         trust_remote_code: bool = False,
     ) -> Self:
         """Load a model by name.
@@ -112,16 +112,18 @@ class MLLMSelector:
             device: "cpu", "cuda", "cuda:1", "auto" (spread over all GPUs); None: the GPU where there is one.
             dtype: "float32", "bfloat16", "float16"; "auto": bfloat16 on a GPU, float32 on a CPU.
             settings: used instead of the checkpoint's ``kframes.json``.
-            readout: "text", "frames" or "both"; None: what the settings say.
+            prediction: "text", "scores" or "both"; None: what the settings say.
             trust_remote_code: run code that comes with the checkpoint.
 
         Raises:
             SelectorError: it cannot be loaded; the message says what to do.
-            ValueError: an unknown dtype or readout.
+            ValueError: an unknown dtype or prediction.
         """
         name = os.fspath(name)
         loaded = load(name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-        return cls(loaded.model, loaded.processor, settings=settings or loaded.settings, readout=readout, name=name)
+        return cls(
+            loaded.model, loaded.processor, settings=settings or loaded.settings, prediction=prediction, name=name
+        )
 
     def __call__(self, frames: Sequence[Frame], query: str, /) -> Prediction:
         """The clips that the model names for a query, best first; none, with a note, where it finds nothing.
@@ -143,7 +145,7 @@ class MLLMSelector:
         return Prediction(found, notes=notes, cost=found.cost)
 
     def frame_scores(self, frames: Sequence[Frame], query: str) -> NDArray[np.float64]:
-        """How much every candidate frame matters to a query, whatever the readout and the vocabulary.
+        """How much every candidate frame matters to a query, whatever the prediction and the vocabulary.
 
         Args:
             frames: candidate frames in time order, at least one.
@@ -158,10 +160,10 @@ class MLLMSelector:
         return self._score(frames, self._as_trained(without_control_tokens(self.processor, query)))[0]
 
     def _found(self, frames: Sequence[Frame], query: str) -> Prediction:
-        if self.readout == "text":
+        if self.prediction == "text":
             return self._written(frames, query)
         scored = self._scored(frames, query)
-        if self.readout == "frames":
+        if self.prediction == "scores":
             return scored
         written = self._written(frames, query)
         clips = merged_clips(written, scored)
@@ -185,7 +187,7 @@ class MLLMSelector:
         scores, cost = self._score(frames, query)
         times = [frame.timestamp for frame in frames]
         clips = clips_from_scores(scores, times, duration_of(frames), rule=PROBABILITY, word="relevance")
-        notes = [] if self.settings.readout_layer else [UNTRAINED]
+        notes = [] if self.settings.scores_layer else [UNTRAINED]
         if not clips:
             notes.append(f"{NOTHING} (highest relevance of a frame {scores.max():.2f})")
         return Prediction(clips, notes=notes, cost=cost)
@@ -196,7 +198,7 @@ class MLLMSelector:
             fmt = replace(fmt, query_position="before")
         with self._turn(frames):
             inputs = self._read(frames, build_messages(frames, query, fmt), room=0)
-            layer, tokenizer = self.settings.readout_layer, self.processor.tokenizer
+            layer, tokenizer = self.settings.scores_layer, self.processor.tokenizer
             scores = frame_scores(self.model, tokenizer, inputs, len(frames), layer)
             return scores, self._cost(frames, inputs[IDS].shape[1], 0)
 

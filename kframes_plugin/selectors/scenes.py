@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kframes_plugin.scenes import DEFAULT_RULE, CutRule, detect_scenes
+from kframes_plugin.clips.scenes import DEFAULT_RULE, CutRule, detect_scenes
 from kframes_plugin.types import Candidates, Clip, Frame, Prediction
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from kframes_plugin.clips.from_scores import RelevanceRule, clips_from_scores
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import duration_of
-from kframes_plugin.relevance import RelevanceRule, clips_from_scores
 from kframes_plugin.types import Candidates, Cost, Frame, Prediction
 
 # Cosines this close together tell nothing. A guess: no CLIP weights were at hand to measure how far real ones spread.

@@ -14,7 +14,7 @@ elif [ "$gpus" -gt 1 ]; then
   launch+=(--multi_gpu)
 fi
 if [ -n "${CPU:-}" ]; then launch+=(--cpu); fi
-train() { "${launch[@]}" -m kframes_training.finetune "$config" "${full[@]}" "$@"; }
+train() { "${launch[@]}" -m kframes_training.stages.finetune "$config" "${full[@]}" "$@"; }
 train --stage 1 --out "$out/stage1"
 train --stage 2 --model "$out/stage1/final" --out "$out/stage2"
 train --stage 3 --model "$out/stage2/final" --out "$out/stage3"

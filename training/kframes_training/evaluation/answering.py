@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from kframes_plugin.allocation import allocate
+from kframes_plugin.clips.allocation import allocate
 from kframes_plugin.types import Clip, Frame, Span
 from kframes_plugin.video import OpenVideo
 from kframes_training.evaluation.contenders import Contender
 from kframes_training.nano.answerer import option_probabilities, see_frames
 from kframes_training.nano.data import UNSEEN, Row
 from kframes_training.nano.recipe import load_tokenizer
-from kframes_training.synthetic.language import Question
+from kframes_training.sources.synthscenes.language import Question
 
 Asked = tuple[int, tuple[float, ...]]  # index of the question, timestamps of the frames
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from kframes_plugin.boundaries import snap_to_cuts
-from kframes_plugin.scenes import detect_scenes
+from kframes_plugin.clips.scenes import detect_scenes
+from kframes_plugin.clips.snapping import snap_to_cuts
 from kframes_plugin.types import Candidates, Clip, Span
 from kframes_plugin.video import OpenVideo
 from kframes_training.evaluation.answering import Asked, TinyAnswerer, frames_for
@@ -21,7 +21,7 @@ from kframes_training.evaluation.exam import Exam, exam_of, kind_of
 from kframes_training.evaluation.reader import NanoReader
 from kframes_training.evaluation.reference_clips import REFERENCE_CLIPS
 from kframes_training.evaluation.videos import video_on_disk
-from kframes_training.synthetic import Question
+from kframes_training.sources.synthscenes import Question
 
 KS = (4, 8, 16, 32)
 Record = dict[str, Any]
@@ -138,7 +138,7 @@ class Bench:
         if key not in look.tokens:
             look.tokens[key] = reader.see(frames)
         seen = process_time()
-        read = reader.read(frames, look.tokens[key], exam.texts, times=contender.times, readout=contender.readout)
+        read = reader.read(frames, look.tokens[key], exam.texts, times=contender.times, prediction=contender.prediction)
         cost = {"decode": decoded - begin, "see": seen - decoded, "read": read.seconds, "tokens": read.tokens}
         return self._snapped([list(clips) for clips in read.clips], cost, look, contender)
 

@@ -40,7 +40,7 @@ def eval_(
     selectors: Annotated[str, typer.Option(help=SELECTORS)] = "kframes,uniform",
     k: Annotated[str, typer.Option("--k", "-k", help="Budgets, comma-separated.")] = "8,32,64",
     model: Annotated[str, typer.Option(help="Of kframes: any name of KFrames.from_pretrained.")] = "nano",
-    readout: Annotated[str | None, typer.Option(help="Of the model: text, frames or both.")] = None,
+    prediction: Annotated[str | None, typer.Option(help="Of the model: text, scores or both.")] = None,
     strategy: Annotated[str, typer.Option(help="Of kframes: auto, focused, hybrid or uniform.")] = "auto",
     candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to selectors and scorer.")] = None,
     scorer: Annotated[
@@ -80,7 +80,7 @@ def eval_(
                 data=data, cache=out.with_name(out.stem + ".found"), selectors=selectors.split(","), ks=_whole(k), kind=kind,
                 videos=videos, questions=questions, subtitles=subtitles, scorer=scorer, answerer=answerer, style=style,
                 answer_size=answer_size, against=against, limit=limit,
-                wanted=Wanted(model, readout, strategy, candidates, device),
+                wanted=Wanted(model, prediction, strategy, candidates, device),
                 seed=seed,
             )
         )  # fmt: skip

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from kframes_plugin.allocation import allocate
-from kframes_plugin.relevance import PROBABILITY, clips_from_scores
+from kframes_plugin.clips.allocation import allocate
+from kframes_plugin.clips.from_scores import PROBABILITY, clips_from_scores
 from kframes_plugin.types import Strategy
 from kframes_training.evaluation.baselines import BASELINES
 from kframes_training.evaluation.baselines.common import Floats, finite

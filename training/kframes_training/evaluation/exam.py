@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from random import Random
 
 from kframes_plugin.types import Clip
-from kframes_training.synthetic import Query, Question, Video, clips_of, queries, questions, sample_video
-from kframes_training.synthetic.language import UNKNOWN
+from kframes_training.sources.synthscenes import Query, Question, Video, clips_of, queries, questions, sample_video
+from kframes_training.sources.synthscenes.language import UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Seconds of one query as a user waits for it: through ``KFrames``, both readouts, first and second query on a video."""
+"""Seconds of one query as a user waits for it: through ``KFrames``, both predictions, first and second query on a video."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from kframes_plugin import KFrames
 from kframes_plugin.selectors.mllm import MLLMSelector
-from kframes_plugin.types import READOUTS, Readout
+from kframes_plugin.types import PREDICTION_KINDS, PredictionKind
 from kframes_training.evaluation.bench import Settings
 from kframes_training.evaluation.exam import exam_of
 from kframes_training.evaluation.videos import video_on_disk
@@ -27,22 +27,22 @@ def latencies(folder: str, seeds: Sequence[int], settings: Settings, candidates:
         candidates: T.
 
     Returns:
-        readout -> ``first`` (open the video, decode the candidates, see them, read, 8 frames) and ``next`` (another query
+        prediction -> ``first`` (open the video, decode the candidates, see them, read, 8 frames) and ``next`` (another query
         on the open video, 8 frames), ``threads``.
     """
     log = logging.getLogger("kframes")  # notes on the selections: they are no news here
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        return {readout: _waited(folder, readout, seeds, settings, candidates) for readout in READOUTS}
+        return {prediction: _waited(folder, prediction, seeds, settings, candidates) for prediction in PREDICTION_KINDS}
     finally:
         log.setLevel(level)
 
 
 def _waited(
-    folder: str, readout: Readout, seeds: Sequence[int], settings: Settings, candidates: int
+    folder: str, prediction: PredictionKind, seeds: Sequence[int], settings: Settings, candidates: int
 ) -> dict[str, float]:
-    selector = MLLMSelector.from_pretrained(folder, device="cpu", readout=readout)
+    selector = MLLMSelector.from_pretrained(folder, device="cpu", prediction=prediction)
     kframes = KFrames(selector, candidates=candidates)
     first, second = [], []
     for seed in seeds:

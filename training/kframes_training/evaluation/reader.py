@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GenerationConfig
 
-from kframes_plugin.loading import load
+from kframes_plugin.clips.from_scores import PROBABILITY, clips_from_scores
+from kframes_plugin.mllm.frame_scores import WORTH, merged_clips
+from kframes_plugin.mllm.load import load
+from kframes_plugin.mllm.vocabulary import in_known_case, refusal
 from kframes_plugin.prompt import RELEVANCE, parse_clips
-from kframes_plugin.readout import WORTH, merged_clips
-from kframes_plugin.relevance import PROBABILITY, clips_from_scores
-from kframes_plugin.types import Candidates, Clip, Frame, Prediction, Readout
-from kframes_plugin.vocabulary import in_known_case, refusal
-from kframes_training.dense import embed, only_layers
+from kframes_plugin.types import Candidates, Clip, Frame, Prediction, PredictionKind
 from kframes_training.nano.data import FORMAT, UNSEEN, Row, padded_left, prompt_ids
 from kframes_training.nano.measure import write
 from kframes_training.nano.model import FRAME, PATCH, frame_tokens
+from kframes_training.stages.dense import embed, only_layers
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class NanoReader:
         queries: Sequence[str],
         *,
         times: bool = True,
-        readout: Readout = "text",
+        prediction: PredictionKind = "text",
     ) -> Read:
         """The clips of every query; a query with a word that the checkpoint was never trained on gets none.
 
@@ -99,12 +99,12 @@ class NanoReader:
             tokens: what :meth:`see` made of them.
             queries: any, none empty.
             times: False leaves the time marks out of the prompt.
-            readout: "text": the model writes its clips; "frames": they come from its scores of the frames; "both": merged.
+            prediction: "text": the model writes its clips; "scores": they come from its scores of the frames; "both": merged.
         """
         vocabulary = self.settings.vocabulary
         known = [query for query in queries if vocabulary is None or not refusal(query, vocabulary)]
         asked = known if vocabulary is None else [in_known_case(query, self._length) for query in known]
-        read = self._read(frames, tokens, asked, times, readout) if known else Read([], 0.0, 0)
+        read = self._read(frames, tokens, asked, times, prediction) if known else Read([], 0.0, 0)
         found = dict(zip(known, read.clips, strict=True))
         return replace(read, clips=[found.get(query, Prediction()) for query in queries])
 
@@ -119,19 +119,21 @@ class NanoReader:
             found[known] = self._scored(prompts, tokens.repeat(len(rows), 1))
         return found
 
-    def _read(self, frames: Candidates, tokens: Tensor, queries: Sequence[str], times: bool, readout: Readout) -> Read:
+    def _read(
+        self, frames: Candidates, tokens: Tensor, queries: Sequence[str], times: bool, prediction: PredictionKind
+    ) -> Read:
         rows = [Row(query, "", (0,) * len(frames), (UNSEEN,) * len(frames), tokens, "") for query in queries]
         start, stamps = process_time(), [frame.timestamp for frame in frames]
         all_tokens, limit = tokens.repeat(len(rows), 1), self.settings.max_new_tokens
         prompts = [prompt_ids(row, self.tokenizer) for row in rows]
         prompts = prompts if times else [self.untimed(prompt, len(frames)) for prompt in prompts]
         scored: list[list[Clip]] = [[] for _ in rows]
-        if readout != "text":
+        if prediction != "text":
             scores = self._scored(prompts, all_tokens)
             scored = [
                 clips_from_scores(row, stamps, frames.duration, rule=PROBABILITY, word="relevance") for row in scores
             ]
-        if readout == "frames":
+        if prediction == "scores":
             return Read([Prediction(found) for found in scored], process_time() - start, 0)
         if times:
             answers = write(self.model, self.tokenizer, rows, limit)
@@ -139,7 +141,7 @@ class NanoReader:
             answers = self._generate(prompts, all_tokens, limit)
         fmt = self.settings.format
         found = [parse_clips(answer, frames.duration, fmt=fmt, times=stamps) for answer in answers]
-        if readout == "both":
+        if prediction == "both":
             found = [Prediction(merged_clips(*both), notes=both[0].notes) for both in zip(found, scored, strict=True)]
         seconds = process_time() - start
         written = sum(map(self._length, answers))
@@ -159,11 +161,11 @@ class NanoReader:
 
     @torch.no_grad()
     def _scored(self, prompts: Sequence[Sequence[int]], tokens: Tensor) -> NDArray[np.float64]:
-        """The score of every frame for every prompt, (prompts, T), as ``readout.frame_scores`` has it for one."""
+        """The score of every frame for every prompt, (prompts, T), as ``prediction.frame_scores`` has it for one."""
         length = max(map(len, prompts))  # causal: padding on the right changes nothing
         ids = torch.tensor([[*prompt, *[self.tokenizer.pad_token_id] * (length - len(prompt))] for prompt in prompts])
         language = self.model.model.language_model
-        with only_layers(language, self.settings.readout_layer or len(language.layers)):
+        with only_layers(language, self.settings.scores_layer or len(language.layers)):
             seen = language(inputs_embeds=embed(self.model, ids, tokens), use_cache=False).last_hidden_state
         words = [self.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in RELEVANCE]
         shares = self.model.lm_head(seen[ids == self._image])[:, words].softmax(-1).double()

@@ -8,8 +8,8 @@ from random import Random
 from typing import Any
 
 from kframes_plugin.types import Clip
-from kframes_training.synthetic import Scene
-from kframes_training.synthetic.world import BACKGROUNDS, COLOURS, SHAPES, SIZES
+from kframes_training.sources.synthscenes import Scene
+from kframes_training.sources.synthscenes.world import BACKGROUNDS, COLOURS, SHAPES, SIZES
 
 ATTRIBUTES = ("size", "colour", "shape", "background")
 _REASON = re.compile(

@@ -12,7 +12,7 @@ from kframes_training.evaluation.bench import Record, Settings
 from kframes_training.evaluation.contenders import Contender
 from kframes_training.evaluation.exam import exam_of
 from kframes_training.evaluation.reference_clips import REFERENCE_CLIPS
-from kframes_training.synthetic import SPLITS
+from kframes_training.sources.synthscenes import SPLITS
 
 
 def read_records(file: Path) -> list[Record]:

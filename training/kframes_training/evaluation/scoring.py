@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kframes_plugin.clips.geometry import iou
 from kframes_plugin.types import Clip
-from kframes_training.evaluation.clips import iou
 from kframes_training.evaluation.metrics.haystack import haystack_scores
 from kframes_training.evaluation.metrics.kfs_bench import KFS_METRICS, kfs_scores, ukss_mean
 from kframes_training.evaluation.selection_files import Chosen

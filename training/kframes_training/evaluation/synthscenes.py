@@ -16,14 +16,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kframes_plugin.checkpoint import FILE_NAME, CheckpointSettings
+from kframes_plugin.mllm.checkpoint import FILE_NAME, CheckpointSettings
 from kframes_training.evaluation.bench import Settings
 from kframes_training.evaluation.contenders import Contender, ablations, main_contenders
 from kframes_training.evaluation.latency import latencies
 from kframes_training.evaluation.report import report_of
 from kframes_training.evaluation.running import run
 from kframes_training.evaluation.tables import markdown
-from kframes_training.synthetic import SPLITS
+from kframes_training.sources.synthscenes import SPLITS
 
 UNTRAINED = CheckpointSettings(candidates=64, frame_size=112)  # where no checkpoint says otherwise
 
@@ -56,8 +56,10 @@ def planned(options: argparse.Namespace) -> tuple[dict[str, str], list[Contender
     trained = settings_of(checkpoints)
     if options.videos < 1 or options.workers < 1 or (options.candidates or 1) < 1:
         raise ValueError("--videos, --workers and --candidates must be at least 1")
-    readouts = {name: CheckpointSettings.load(Path(folder) / FILE_NAME).readout for name, folder in checkpoints.items()}
-    contenders = main_contenders(checkpoints, options.candidates or trained.candidates, readouts)
+    predictions = {
+        name: CheckpointSettings.load(Path(folder) / FILE_NAME).prediction for name, folder in checkpoints.items()
+    }
+    contenders = main_contenders(checkpoints, options.candidates or trained.candidates, predictions)
     options.best = options.best or next(reversed(checkpoints), None)
     best = next((one for one in contenders if one.name == options.best and one.name in checkpoints), None)
     if best is None and (options.best or options.ablations):

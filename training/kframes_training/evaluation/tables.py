@@ -175,7 +175,7 @@ def latency_table(report: Report) -> str:
         [name, f"{one['first']:.2f}", f"{one['next']:.2f}", f"{one['threads']:.0f}"]
         for name, one in report["latency"].items()
     ]
-    return table(["readout", "first query on a video, opening included", "next query", "threads"], rows)
+    return table(["prediction", "first query on a video, opening included", "next query", "threads"], rows)
 
 
 def lengths(report: Report, kind: str) -> list[str]:

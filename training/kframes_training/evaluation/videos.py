@@ -7,7 +7,7 @@ import inspect
 import os
 from pathlib import Path
 
-from kframes_training.synthetic import Video, draw, video_file, write_video
+from kframes_training.sources.synthscenes import Video, draw, video_file, write_video
 
 SIZE, FPS = (192, 144), 4  # pixels, frames a second
 

@@ -16,13 +16,13 @@ from PIL.Image import Resampling
 from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from kframes_plugin.types import Frame
-from kframes_training.dense import embed
 from kframes_training.nano.data import UNSEEN, Batches, Row, compose, padded_left, prompt_ids
 from kframes_training.nano.model import FRAME, frame_tokens, patches_of
-from kframes_training.rewards import Answerer
-from kframes_training.synthetic.draw import draw
-from kframes_training.synthetic.language import Question, questions
-from kframes_training.synthetic.world import Scene, Video
+from kframes_training.sources.synthscenes.draw import draw
+from kframes_training.sources.synthscenes.language import Question, questions
+from kframes_training.sources.synthscenes.world import Scene, Video
+from kframes_training.stages.dense import embed
+from kframes_training.stages.rewards import Answerer
 
 BICUBIC = Resampling.BICUBIC
 SPREAD = 48  # candidates of a composed video, from which the k frames are taken

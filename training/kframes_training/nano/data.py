@@ -21,12 +21,19 @@ from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGenera
 from kframes_plugin.prompt import RELEVANCE, PromptFormat, write_clips
 from kframes_training.nano.model import FRAME, frame_tokens, patches_of
 from kframes_training.nano.vision import roughen_frames
-from kframes_training.peakclips.rows import P1_SCORE, P2_SCORE
-from kframes_training.synthetic.draw import draw_scene
-from kframes_training.synthetic.language import DOING, Query, caption_scene, describe_thing, make_query, reason_of
-from kframes_training.synthetic.rows import clips_of
-from kframes_training.synthetic.wanted import invented, present
-from kframes_training.synthetic.world import SPLITS, Scene, Thing, alike, sample_video
+from kframes_training.sources.peakclips.rows import P1_SCORE, P2_SCORE
+from kframes_training.sources.synthscenes.draw import draw_scene
+from kframes_training.sources.synthscenes.language import (
+    DOING,
+    Query,
+    caption_scene,
+    describe_thing,
+    make_query,
+    reason_of,
+)
+from kframes_training.sources.synthscenes.rows import clips_of
+from kframes_training.sources.synthscenes.wanted import invented, present
+from kframes_training.sources.synthscenes.world import SPLITS, Scene, Thing, alike, sample_video
 
 FORMAT = PromptFormat(time_format="index", query_position="before", instruction="short", reasons=True)
 IGNORE = -100

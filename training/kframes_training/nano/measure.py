@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
+from kframes_plugin.clips.geometry import iou
 from kframes_plugin.prompt import parse_clips
-from kframes_training.dense import embed
-from kframes_training.evaluation.clips import iou
 from kframes_training.nano.data import FORMAT, Row, candidate_times, padded_left, prompt_ids
 from kframes_training.nano.model import FRAME, frame_tokens, patches_of
-from kframes_training.synthetic.draw import draw
-from kframes_training.synthetic.language import queries
-from kframes_training.synthetic.rows import clips_of
-from kframes_training.synthetic.world import sample_video
+from kframes_training.sources.synthscenes.draw import draw
+from kframes_training.sources.synthscenes.language import queries
+from kframes_training.sources.synthscenes.rows import clips_of
+from kframes_training.sources.synthscenes.world import sample_video
+from kframes_training.stages.dense import embed
 
 
 @torch.no_grad()

@@ -25,20 +25,20 @@ import yaml
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
-from kframes_plugin.checkpoint import CheckpointSettings
-from kframes_plugin.vocabulary import words as words_of
-from kframes_training.dense import DEPTHS
-from kframes_training.grpo import reward_functions, train_grpo
-from kframes_training.image_data import grpo_rows
+from kframes_plugin.mllm.checkpoint import CheckpointSettings
+from kframes_plugin.mllm.vocabulary import words as words_of
 from kframes_training.nano.answerer import QuestionBatches, answerer_of
 from kframes_training.nano.data import FORMAT, Bank, Batches, build_bank
+from kframes_training.nano.frame_attributes import all_names, fit_tokens, start_words
 from kframes_training.nano.model import CHAT_TEMPLATE, FRAME, build_nano, build_processor, build_tokenizer
-from kframes_training.nano.sight_words import all_names, fit_tokens, start_words
 from kframes_training.nano.vision import jsonl_log, train_vision
-from kframes_training.sft import train_on_batches
-from kframes_training.synthetic import queries, questions, sample_video
-from kframes_training.synthetic.language import DOING, caption_chapter, caption_scene
-from kframes_training.synthetic.world import SPLITS
+from kframes_training.sources.synthscenes import queries, questions, sample_video
+from kframes_training.sources.synthscenes.language import DOING, caption_chapter, caption_scene
+from kframes_training.sources.synthscenes.world import SPLITS
+from kframes_training.stages.dense import DEPTHS
+from kframes_training.stages.grpo import reward_functions, train_grpo
+from kframes_training.stages.image_data import grpo_rows
+from kframes_training.stages.sft import train_on_batches
 
 logger = logging.getLogger("kframes_training")
 
@@ -173,8 +173,8 @@ def export(
         max_new_tokens=160,
         format=FORMAT,
         vocabulary=vocabulary(),
-        readout="both",
-        readout_layer=layer,
+        prediction="both",
+        scores_layer=layer,
     ).save(folder)
 
 

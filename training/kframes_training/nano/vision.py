@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from kframes_training.nano.model import FRAME, frame_tokens, patches_of
-from kframes_training.synthetic.draw import draw_scene
-from kframes_training.synthetic.world import (
+from kframes_training.sources.synthscenes.draw import draw_scene
+from kframes_training.sources.synthscenes.world import (
     BACKGROUNDS,
     COLOURS,
     LABELS,

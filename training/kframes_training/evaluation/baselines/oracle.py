@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kframes_plugin.allocation import allocate
+from kframes_plugin.clips.allocation import allocate
 from kframes_plugin.types import Clip, Span
 from kframes_training.evaluation.baselines.common import Floats
 from kframes_training.evaluation.baselines.uniform import uniform_midpoint

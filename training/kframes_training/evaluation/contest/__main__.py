@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from kframes_plugin.by_name import NANO
-from kframes_plugin.checkpoint import FILE_NAME, CheckpointSettings
+from kframes_plugin.mllm.checkpoint import FILE_NAME, CheckpointSettings
+from kframes_plugin.selectors.load import NANO
 from kframes_training.evaluation.answering import TinyAnswerer
 from kframes_training.evaluation.contest import summary
 from kframes_training.evaluation.contest.measure import REASON_K, Contest, Record
@@ -29,7 +29,7 @@ from kframes_training.evaluation.provenance import about_this_run
 from kframes_training.evaluation.reader import NanoReader
 from kframes_training.evaluation.resuming import digest_of, digest_of_language, read_records
 from kframes_training.evaluation.running import in_processes
-from kframes_training.synthetic import SPLITS
+from kframes_training.sources.synthscenes import SPLITS
 
 KS, ANSWER_KS = (8, 16, 32, 64), (8, 16, 32)
 

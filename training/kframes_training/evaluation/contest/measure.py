@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from kframes_plugin.boundaries import snap_to_cuts
-from kframes_plugin.relevance import PROBABILITY, clips_from_scores
-from kframes_plugin.scenes import detect_scenes
+from kframes_plugin.clips.from_scores import PROBABILITY, clips_from_scores
+from kframes_plugin.clips.geometry import overlap
+from kframes_plugin.clips.scenes import detect_scenes
+from kframes_plugin.clips.snapping import snap_to_cuts
 from kframes_plugin.types import Candidates, Clip
 from kframes_plugin.video import OpenVideo
 from kframes_training.evaluation.answering import Asked, TinyAnswerer
 from kframes_training.evaluation.baselines.common import unit_rows
 from kframes_training.evaluation.baselines.focus import explored
-from kframes_training.evaluation.clips import overlap
 from kframes_training.evaluation.contest.picks import KFRAMES, PICKS, Material
 from kframes_training.evaluation.exam import Exam, exam_of, kind_of
 from kframes_training.evaluation.metrics.clips import spans_of
@@ -28,7 +28,7 @@ from kframes_training.evaluation.metrics.kfs_bench import KFS_METRICS, kfs_score
 from kframes_training.evaluation.reader import NanoReader
 from kframes_training.evaluation.reasons import checked
 from kframes_training.evaluation.videos import video_on_disk
-from kframes_training.synthetic import Question
+from kframes_training.sources.synthscenes import Question
 
 Record = dict[str, Any]
 REASON_K = 8  # frames beside which the answerer gets the reasons
@@ -88,7 +88,7 @@ class Contest:
         seen = process_time()
         scores = self.reader.scores(tokens, texts)
         rated = process_time()
-        read = self.reader.read(frames, tokens, texts, readout=self.reader.settings.readout)
+        read = self.reader.read(frames, tokens, texts, prediction=self.reader.settings.prediction)
         costs |= {"see": seen - begin, "score": rated - seen, "write": process_time() - rated, "tokens": read.tokens}
         begin, size = process_time(), self.reader.settings.frame_size
         on_cuts = [snap_to_cuts(clips, frames, opened, size=size) for clips in read.clips]

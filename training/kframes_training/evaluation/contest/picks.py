@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from kframes_plugin.allocation import allocate
+from kframes_plugin.clips.allocation import allocate
 from kframes_plugin.types import Clip, Span, Strategy
 from kframes_training.evaluation.baselines import BASELINES
 

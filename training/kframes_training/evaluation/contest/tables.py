@@ -81,8 +81,8 @@ def about(report: Report) -> str:
     return (
         f"{report['videos']} held-out videos of the {report['split']} split, {report['seconds'] / 3600:.1f} hours, decoded "
         f"from H.264 files; {report['queries']} queries and questions about what is there. All baselines (mended: exact k) "
-        f"choose from the same T = {report['candidates']} candidates by the same scores (nano's readout of the frames) and "
-        f"features (nano's vision tokens). kframes finds clips on the same candidates (by its checkpoint's readout), "
+        f"choose from the same T = {report['candidates']} candidates by the same scores (nano's prediction of the frames) and "
+        f"features (nano's vision tokens). kframes finds clips on the same candidates (by its checkpoint's prediction), "
         "moves their ends to cuts and takes any frame inside; "
         f'"{ON_CANDIDATES}" may take candidates only, "{FROM_SCORES}" writes nothing. At k = T all that take candidates '
         "only give the same frames. Scenes of the metrics: the true clips, ends as they are. In brackets: 95% interval, "

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from kframes_training.evaluation.exam import exam_of, kind_of
 from kframes_training.evaluation.videos import video_on_disk
-from kframes_training.synthetic import SPLITS
+from kframes_training.sources.synthscenes import SPLITS
 
 
 def rows_of(seed: int, folder: Path, split: str) -> list[dict[str, Any]]:

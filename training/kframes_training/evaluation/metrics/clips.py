@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kframes_plugin.clips.geometry import iou, length, precision_recall
 from kframes_plugin.types import Clip, Span
-from kframes_training.evaluation.clips import iou, length, precision_recall
 
 LEVELS = (0.3, 0.5, 0.7)
 METRICS = ("iou", *(f"R@{level}" for level in LEVELS), "precision", "recall", "over", "empty")

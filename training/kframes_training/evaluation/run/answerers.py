@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
-from kframes_plugin.loading import load
+from kframes_plugin.mllm.load import load
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.remote import RemoteSelector
 from kframes_plugin.types import Clip, Cost, Frame
@@ -130,7 +130,7 @@ class SynthScenesAnswerer:
     def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Said:
         """With p(option) of every option."""
         from kframes_training.nano.answerer import answer_from_frames
-        from kframes_training.synthetic import Question
+        from kframes_training.sources.synthscenes import Question
 
         start = perf_counter()
         question = Question(item.question, "", item.options, item.answer or 0, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from kframes_plugin.scenes import detect_scenes
+from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.types import Candidates, Cost, Span
 from kframes_plugin.video import OpenVideo
 

@@ -1,4 +1,4 @@
-"""Scores of candidate frames, for the selectors over scores: an open_clip model, a model's readout, or given ones."""
+"""Scores of candidate frames, for the selectors over scores: an open_clip model, a model's prediction, or given ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kframes_plugin.by_name import NANO, load_selector
+from kframes_plugin.selectors.load import NANO, load_selector
 from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.selectors.similarity import SimilaritySelector
-from kframes_plugin.types import Candidates, Cost, Readout, Selector
+from kframes_plugin.types import Candidates, Cost, PredictionKind, Selector
 from kframes_training.evaluation.baselines.common import Floats, unit_rows
 from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.resuming import digest_of
@@ -48,8 +48,8 @@ class Scorer(Protocol):
     def __call__(self, look: Look, item: Item) -> Scored: ...
 
 
-class ReadoutScorer:
-    """The probability that a frame matters, read from a multimodal model in one pass (``readout="frames"``)."""
+class ModelScorer:
+    """The probability that a frame matters, read from a multimodal model in one pass (``prediction="scores"``)."""
 
     def __init__(self, selector: MLLMSelector, name: str, candidates: int | None) -> None:
         self.selector = selector
@@ -144,7 +144,7 @@ def load_scorer(
 
     Args:
         name: "openclip:ARCH/WEIGHTS"; a file of given scores (.jsonl); or "nano", a directory or a transformers id
-            (its readout of frames).
+            (its prediction of frames).
         candidates: T; None: what the scorer asks for.
         device: as for :meth:`KFrames.from_pretrained`.
         known: selectors that are loaded already, by name: a large model is not loaded twice.
@@ -159,12 +159,12 @@ def load_scorer(
         return GivenScores(Path(name))
     selector = (known or {}).get(name)
     if selector is None:
-        readout: Readout | None = None if name.startswith("openclip:") else "frames"
-        selector = load_selector(name, device=device, readout=readout)
+        prediction: PredictionKind | None = None if name.startswith("openclip:") else "scores"
+        selector = load_selector(name, device=device, prediction=prediction)
     if isinstance(selector, SimilaritySelector):
         return SimilarityScorer(selector, name, candidates)
     if isinstance(selector, MLLMSelector):
-        return ReadoutScorer(selector, name, candidates)
+        return ModelScorer(selector, name, candidates)
     raise ValueError(f"{name!r} gives no scores of frames; use openclip:ARCH/WEIGHTS, nano, a model, or a .jsonl file")
 
 

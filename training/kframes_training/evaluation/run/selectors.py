@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kframes_plugin import __version__, boundaries
-from kframes_plugin.allocation import allocate
+from kframes_plugin import __version__
+from kframes_plugin.clips import snapping
+from kframes_plugin.clips.allocation import allocate
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.types import Clip, Cost
 from kframes_training.evaluation.baselines import BASELINES, BLIND, WITH_FEATURES
@@ -66,23 +67,23 @@ class KFramesContestant:
 
     scores = False
 
-    def __init__(self, name: str, kframes: KFrames, model: str, readout: str | None = None) -> None:
+    def __init__(self, name: str, kframes: KFrames, model: str, prediction: str | None = None) -> None:
         self.name = name
         self.kframes = kframes
-        self.settings = {"model": model, "weights": digest(model), "readout": readout, "version": __version__,
+        self.settings = {"model": model, "weights": digest(model), "prediction": prediction, "version": __version__,
                          "candidates": kframes.candidates, "size": kframes.candidate_size,
-                         "strategy": kframes.drawing.strategy, "cuts": kframes.snap_to_cuts,
-                         "allocation": asdict(kframes.drawing.allocation)}  # fmt: skip
+                         "strategy": kframes.sampling.strategy, "cuts": kframes.snap_to_cuts,
+                         "allocation": asdict(kframes.sampling.allocation)}  # fmt: skip
 
     def find(self, look: Look, item: Item, ks: Sequence[int], scored: Scored | None) -> Found:
         """SelectorError where it cannot answer."""
         kframes, video = self.kframes, look.video
         pool = look.pool(kframes.candidates, kframes.candidate_size)
-        pool.frames.cache.pop(boundaries.CACHE, None)  # what other queries looked at: this one's cost is its own
+        pool.frames.cache.pop(snapping.CACHE, None)  # what other queries looked at: this one's cost is its own
         told = kframes.find(pool.frames, item.query, video)
         frames = {
-            str(k): allocate(told, k, video.timestamps, video.duration, strategy=kframes.drawing.strategy,
-                             scenes=pool.scenes, settings=kframes.drawing.allocation)
+            str(k): allocate(told, k, video.timestamps, video.duration, strategy=kframes.sampling.strategy,
+                             scenes=pool.scenes, settings=kframes.sampling.allocation)
             for k in ks
         }  # fmt: skip
         # the pool's cost counts the candidates too; all selectors have one step
@@ -131,7 +132,7 @@ class Wanted:
     """How selectors are to be loaded: the arguments of ``kframes eval`` that concern them."""
 
     model: str = "nano"
-    readout: Any = None
+    prediction: Any = None
     strategy: Any = "auto"
     candidates: int | None = None
     device: str | None = None
@@ -180,10 +181,10 @@ def load(parsed: Parsed, wanted: Wanted) -> dict[str, KFramesContestant]:
     for label, base, model, _ in parsed:
         if base in (KFRAMES, SCENES):
             name = SCENES if base == SCENES else model or wanted.model
-            readout = wanted.readout if base == KFRAMES and model is None else None
-            kframes = KFrames.from_pretrained(name, device=wanted.device, readout=readout, strategy=wanted.strategy,
+            prediction = wanted.prediction if base == KFRAMES and model is None else None
+            kframes = KFrames.from_pretrained(name, device=wanted.device, prediction=prediction, strategy=wanted.strategy,
                                               candidates=wanted.candidates)  # fmt: skip
-            found[label] = KFramesContestant(label, kframes, name, readout)
+            found[label] = KFramesContestant(label, kframes, name, prediction)
     return found
 
 

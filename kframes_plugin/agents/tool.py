@@ -1,0 +1,124 @@
+"""VideoTool: kframes as a tool that a language model calls. Behind LangChain's tool and the MCP server."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from kframes_plugin.agents.allowed_paths import AllowedPaths
+from kframes_plugin.errors import KFramesError
+from kframes_plugin.kframes import KFrames
+from kframes_plugin.output.messages import LONG_SIDE, QUALITY, base64_jpeg, clock, frame_table
+from kframes_plugin.selection import Selection
+
+NAME = "select_video_frames"
+DESCRIPTION = (
+    "Look at a video: finds the moments that matter to a query and returns exactly k of its frames as images, with a "
+    "numbered table of their times. Ask again with another query or a larger k to see more."
+)
+VIDEO = "Path of the video file, relative to the directories this tool may read."
+QUERY = "What to look for, in words; for a question, the question itself."
+K = "How many frames to return."
+DEFAULT_K = 8
+MAX_K = 32  # pictures: more does not fit the context of most models
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the tool answers.
+
+    Attributes:
+        table: the frames as numbered lines with their times and clips.
+        frames: (caption, JPEG as base64) of each frame, in time order.
+        artifact: video, query, clips, times and notes as plain JSON values.
+    """
+
+    table: str
+    frames: tuple[tuple[str, str], ...]
+    artifact: dict[str, Any]
+
+
+class VideoTool:
+    """Select frames for a language model, which chooses the arguments; one call at a time for each KFrames.
+
+    Args:
+        kframes: the selector.
+        allowed_paths: directories whose videos may be named; see :class:`AllowedPaths`.
+        hosts: hosts whose URLs may be named; ``kframes`` must allow URLs too.
+        max_k: largest k, >= 1.
+        long_side, quality: of the JPEGs, see :meth:`Selection.to_openai`.
+
+    Raises:
+        ValueError: no allowed_paths, something that is no directory, max_k < 1, hosts for a KFrames without URLs.
+    """
+
+    def __init__(
+        self,
+        kframes: KFrames,
+        *,
+        allowed_paths: Iterable[str | os.PathLike[str]],
+        hosts: Iterable[str] = (),
+        max_k: int = MAX_K,
+        long_side: int = LONG_SIDE,
+        quality: int = QUALITY,
+    ) -> None:
+        if max_k < 1:
+            raise ValueError(f"max_k must be at least 1; got {max_k}")
+        self.kframes = kframes
+        self.allowed_paths = AllowedPaths(allowed_paths, hosts)
+        if self.allowed_paths.hosts and not kframes.sampling.video_options.get("allow_urls"):
+            raise ValueError('hosts= needs a KFrames that opens URLs: KFrames(..., video_options={"allow_urls": True})')
+        self.max_k = max_k
+        self.long_side = long_side
+        self.quality = quality
+
+    def __call__(self, video: str, query: str, k: int = DEFAULT_K) -> Shown:
+        """Frames of a video for a query.
+
+        Raises:
+            KFramesError: every expected failure; the message is for the language model and says what it may do.
+        """
+        if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= self.max_k:
+            raise KFramesError(f"k must be a whole number from 1 to {self.max_k}; got {k!r}")
+        if not query.strip():
+            raise KFramesError("query must not be empty; say in words what to look for")
+        path = self.allowed_paths.resolve(video)
+        try:
+            with lock_of(self.kframes):
+                selection = self.kframes.select(path, query, k)
+        except KFramesError as error:
+            raise type(error)(self.allowed_paths.relative(str(error))) from error
+        return Shown(frame_table(selection), self._frames(selection), self._artifact(selection, video))
+
+    def _frames(self, selection: Selection) -> tuple[tuple[str, str], ...]:
+        sizes = {"long_side": self.long_side, "quality": self.quality}
+        return tuple(
+            (f"Frame {number}, {clock(frame.timestamp)}:", base64_jpeg(frame.image, **sizes))
+            for number, frame in enumerate(selection.frames, 1)
+        )
+
+    def _artifact(self, selection: Selection, video: str) -> dict[str, Any]:
+        return {
+            "video": video,
+            "query": selection.query,
+            "k": selection.k,
+            "strategy": selection.strategy,
+            "duration": selection.duration,
+            "clips": [asdict(clip) for clip in selection.clips],
+            "timestamps": selection.timestamps,
+            "notes": [self.allowed_paths.relative(note) for note in selection.notes],
+        }
+
+
+_LOCKS: WeakKeyDictionary[KFrames, threading.Lock] = WeakKeyDictionary()
+_LOCKS_LOCK = threading.Lock()
+
+
+def lock_of(kframes: KFrames) -> threading.Lock:
+    """The one lock of a KFrames: agents call tools from several threads, and a model on a GPU serves one at a time."""
+    with _LOCKS_LOCK:
+        return _LOCKS.setdefault(kframes, threading.Lock())

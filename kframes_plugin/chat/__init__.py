@@ -1,0 +1,1 @@
+"""The one door to OpenAI-compatible servers: the client, and pictures as JPEG."""

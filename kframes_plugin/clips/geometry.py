@@ -1,0 +1,53 @@
+"""Geometry of spans on the time line: union, overlap, temporal IoU, what each candidate stands for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from kframes_plugin.types import Span
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """The spans merged where they touch or overlap, in time order."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def length(spans: Iterable[Span]) -> float:
+    """Seconds covered by the spans."""
+    return sum(end - start for start, end in union(spans))
+
+
+def overlap(one: Iterable[Span], other: Iterable[Span]) -> float:
+    """Seconds covered by both."""
+    others = union(other)
+    return sum(max(0.0, min(b, d) - max(a, c)) for a, b in union(one) for c, d in others)
+
+
+def iou(one: Iterable[Span], other: Iterable[Span]) -> float:
+    """Seconds in both over seconds in either, 0 to 1. Two empty sides agree: 1."""
+    one, other = list(one), list(other)
+    either = length([*one, *other])
+    return overlap(one, other) / either if either else 1.0
+
+
+def precision_recall(predicted: Sequence[Span], true: Sequence[Span]) -> tuple[float, float]:
+    """Shares of the predicted seconds that are true and of the true ones that are predicted; 0 for an empty side."""
+    both = overlap(predicted, true)
+    seconds, wanted = length(predicted), length(true)
+    return (both / seconds if seconds else 0.0), (both / wanted if wanted else 0.0)
+
+
+def candidate_edges(times: Sequence[float], duration: float) -> list[float]:
+    """The T + 1 boundaries of T candidates, seconds: candidate i stands for [edges[i], edges[i + 1]).
+
+    They lie halfway between neighbouring timestamps, from 0 to the end of the video. (Taking the timestamps
+    themselves would shift every clip half a stride late, as candidates sit in the middle of what they stand for.)
+    """
+    return [0.0, *((a + b) / 2 for a, b in pairwise(times)), duration]

@@ -1,0 +1,113 @@
+"""``kframes.json``: how a checkpoint wants to be used. Written by training, read by ``loading.py``."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from kframes_plugin.errors import SelectorError
+from kframes_plugin.mllm.vocabulary import words
+from kframes_plugin.prompt import PromptFormat
+from kframes_plugin.types import PREDICTION_KINDS, PredictionKind
+
+FILE_NAME = "kframes.json"
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """What a checkpoint was trained with. The defaults are for models that were not trained for kframes.
+
+    Attributes:
+        candidates: T, the candidate frames of a video, >= 1. The paper's 256.
+        frame_size: their long side, pixels, >= 1; or (width, height), whatever the shape of the video. 224 makes 40
+            tokens of a 16:9 frame in Qwen2.5-VL, so that 256 frames with their times take some 13,000 tokens.
+        max_new_tokens: the longest answer, tokens, >= 1. A clip with its reason takes about 50.
+        vocabulary: the only words it was trained on, lower case, as :func:`~kframes_plugin.mllm.vocabulary.words` gives
+            them; a query with another word gets no clips. None: any word will do.
+        prediction: how its clips are read: "text" that it writes, one score of all "scores", or "both"; see
+            :class:`~kframes_plugin.selectors.mllm.MLLMSelector`.
+        scores_layer: the scores of frames are read after this many layers of its language model, >= 1, through the
+            final norm and the LM head. None: after all of them, and it was not trained for that prediction.
+        format: how prompts and answers are written.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    candidates: int = 256
+    frame_size: int | tuple[int, int] = 224
+    max_new_tokens: int = 512
+    format: PromptFormat = field(default_factory=PromptFormat)
+    vocabulary: tuple[str, ...] | None = None
+    prediction: PredictionKind = "text"
+    scores_layer: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("candidates", "max_new_tokens"):
+            if not _counts(getattr(self, name)):
+                raise ValueError(f"{name} must be a whole number >= 1; got {getattr(self, name)!r}")
+        size = self.frame_size if isinstance(self.frame_size, tuple) else (self.frame_size, self.frame_size)
+        if len(size) != 2 or not all(map(_counts, size)):
+            raise ValueError(f"frame_size must be a whole number >= 1 or two of them; got {self.frame_size!r}")
+        if self.scores_layer is not None and not _counts(self.scores_layer):
+            raise ValueError(f"scores_layer must be a whole number >= 1 or None; got {self.scores_layer!r}")
+        check_prediction(self.prediction)
+        if self.vocabulary is not None:
+            _check_vocabulary(self.vocabulary)
+
+    def save(self, directory: str | os.PathLike[str]) -> Path:
+        """Write ``kframes.json`` into a checkpoint directory; returns its path."""
+        path = Path(directory) / FILE_NAME
+        row = asdict(self)
+        row |= row.pop("format")
+        path.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a ``kframes.json``. Keys that are missing keep their defaults.
+
+        Raises:
+            SelectorError: not JSON, an unknown key or a wrong value; the message names the file.
+        """
+        try:
+            return cls._from_row(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise SelectorError(f"{path} cannot be used: {error}") from error
+
+    @classmethod
+    def _from_row(cls, row: dict[str, Any]) -> Self:
+        if not isinstance(row, dict):
+            raise ValueError(f"a JSON object is needed; got {type(row).__name__}")
+        own = {item.name for item in fields(cls)} - {"format"}
+        formats = {item.name for item in fields(PromptFormat)}
+        if unknown := sorted(row.keys() - own - formats):
+            raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(own | formats))}")
+        fmt = PromptFormat(**{key: value for key, value in row.items() if key in formats})
+        settings: dict[str, Any] = {key: value for key, value in row.items() if key in own}
+        for key, value in settings.items():  # JSON knows only lists
+            settings[key] = tuple(value) if isinstance(value, list) else value
+        return cls(**settings, format=fmt)
+
+
+def check_prediction(prediction: str) -> PredictionKind:
+    """The prediction, or ValueError with the ones there are."""
+    for known in PREDICTION_KINDS:
+        if prediction == known:
+            return known
+    raise ValueError(f"prediction must be one of {', '.join(PREDICTION_KINDS)}; got {prediction!r}")
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _check_vocabulary(vocabulary: object) -> None:
+    if not isinstance(vocabulary, tuple) or not vocabulary:
+        raise ValueError(f"vocabulary must be a tuple of words, at least one, or None; got {vocabulary!r}")
+    for word in vocabulary:
+        if not isinstance(word, str) or words(word) != [word]:
+            raise ValueError(f"vocabulary must hold single lower-case words; got {word!r}")

@@ -1,0 +1,119 @@
+"""Load a multimodal LLM: hub id, directory or PEFT adapter -> model, processor and the checkpoint's settings.
+
+The one place where transformers' loading errors become :class:`SelectorError`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from kframes_plugin.errors import SelectorError
+from kframes_plugin.mllm.checkpoint import FILE_NAME, CheckpointSettings
+
+FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py"]  # never pickled weights
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model on its device, its processor, and what its ``kframes.json`` says (None where it has none)."""
+
+    model: Any
+    processor: Any
+    settings: CheckpointSettings | None
+
+
+def load(name: str, *, device: str | None, dtype: str, trust_remote_code: bool = False) -> Loaded:
+    """Load a model by name; weights from safetensors only.
+
+    Args:
+        name: hub id or directory of a model or of a PEFT adapter.
+        device: see :meth:`MLLMSelector.from_pretrained`; None for the GPU where there is one.
+        dtype: "float32", "bfloat16", "float16"; "auto": bfloat16 on a GPU, float32 on a CPU.
+        trust_remote_code: run code that comes with the checkpoint.
+
+    Raises:
+        SelectorError: it cannot be loaded.
+        ValueError: an unknown dtype.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    try:
+        return _load(_folder(name), device or _best_device(), dtype, trust_remote_code)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        ImportError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
+        raise SelectorError(f"cannot load the model {name!r}: {_advice(name, error)}") from error
+
+
+def _folder(name: str) -> Path:
+    """The local folder of a checkpoint; one of the hub is downloaded into its cache, what we read of it."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_absolute() or name.startswith("."):
+        raise FileNotFoundError("there is no such directory")
+    return Path(snapshot_download(name, allow_patterns=FILES, ignore_patterns=["*/*", "consolidated*"]))
+
+
+def _load(folder: Path, device: str, dtype: str, trust_remote_code: bool) -> Loaded:
+    adapter, base = folder / "adapter_config.json", folder
+    if adapter.is_file():
+        base = _folder(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    model = AutoModelForImageTextToText.from_pretrained(
+        base,
+        dtype=getattr(torch, dtype),
+        device_map=device,  # scaled-dot-product attention is what transformers takes where a model has it
+        use_safetensors=True,
+        trust_remote_code=trust_remote_code,
+    )
+    if base != folder:
+        model = _with_adapter(model, folder)
+    own_processor = any((folder / file).is_file() for file in ("processor_config.json", "preprocessor_config.json"))
+    processor = AutoProcessor.from_pretrained(folder if own_processor else base, trust_remote_code=trust_remote_code)
+    settings = [path for path in (folder / FILE_NAME, base / FILE_NAME) if path.is_file()]
+    return Loaded(model.eval(), processor, CheckpointSettings.load(settings[0]) if settings else None)
+
+
+def _with_adapter(model: Any, folder: Path) -> Any:
+    """The model with the adapter's weights added to its own: as fast as without, and as plain to use."""
+    from peft import PeftModel
+
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise FileNotFoundError("the adapter has no adapter_model.safetensors; save it with peft's save_pretrained")
+    return PeftModel.from_pretrained(model, folder, use_safetensors=True).merge_and_unload()
+
+
+def _best_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _advice(name: str, error: Exception) -> str:
+    """What went wrong, in one line, and what to do."""
+    lines = str(error).strip().splitlines()
+    what = lines[0] if lines else type(error).__name__
+    if Path(name).expanduser().is_dir():
+        return f"{what} (it must be an image-text-to-text model saved with save_pretrained, weights as safetensors)"
+    if Path(name).is_absolute() or name.startswith("."):
+        return f"{what}; check the path"
+    return (
+        f"{what} (it is no local directory; if it is a model of the hub check its id, log in with `hf auth login` if "
+        f"it is gated, and for use without a network first run `hf download {name}`)"
+    )

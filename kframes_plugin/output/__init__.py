@@ -1,0 +1,1 @@
+"""A selection for models and people: messages, documents, report. Functions of plain values."""

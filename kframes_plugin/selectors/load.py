@@ -1,0 +1,67 @@
+"""The selector of a name. The only map from names to code; behind :meth:`KFrames.from_pretrained`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from kframes_plugin.errors import SelectorError
+from kframes_plugin.types import PredictionKind, Selector
+
+log = logging.getLogger("kframes")
+
+NANO = Path(__file__).parent / "nano"  # the bundled model: its weights, how to use them, and their card
+NANO_NOTE = (
+    "nano was trained on synthetic scenes (drawn shapes) and on nothing else; for real footage use "
+    '"Qwen/Qwen2.5-VL-3B-Instruct" or "openclip:ViT-B-32/laion2b_s34b_b79k"'
+)
+
+
+def load_selector(
+    model: str, *, device: str | None = None, dtype: str = "auto", prediction: PredictionKind | None = None
+) -> Selector:
+    """The selector of a name, with the arguments of :meth:`KFrames.from_pretrained`.
+
+    Raises:
+        SelectorError: it cannot be loaded; the message says what to do.
+        ValueError: an unknown prediction, or one for a selector that has none.
+    """
+    if model == "nano":
+        return load_selector(_nano(), device=device, dtype=dtype, prediction=prediction)
+    if prediction is not None and (
+        model in ("uniform", "scenes") or model.startswith(("openclip:", "http:", "https:"))
+    ):
+        raise ValueError(
+            f"prediction={prediction!r} is for models that kframes runs itself (nano, or one of transformers); "
+            f"{model!r} has one way to answer: leave prediction out"
+        )
+    if model == "uniform":
+        from kframes_plugin.selectors.uniform import UniformSelector
+
+        return UniformSelector()
+    if model == "scenes":
+        from kframes_plugin.selectors.scenes import SceneSelector
+
+        return SceneSelector()
+    if model.startswith("openclip:"):
+        from kframes_plugin.selectors.similarity import SimilaritySelector
+
+        return SimilaritySelector.from_pretrained(model.removeprefix("openclip:"), device=device, dtype=dtype)
+    if model.startswith(("http://", "https://")):
+        from kframes_plugin.selectors.remote import RemoteSelector
+
+        return RemoteSelector.from_url(model)
+    from kframes_plugin.selectors.mllm import MLLMSelector
+
+    return MLLMSelector.from_pretrained(model, device=device, dtype=dtype, prediction=prediction)
+
+
+def _nano() -> str:
+    """The folder of the bundled model, with a word on what it can do."""
+    if not (NANO / "model.safetensors").is_file():
+        raise SelectorError(
+            f"the bundled model nano has no weights: there is no {NANO / 'model.safetensors'}; install kframes anew, "
+            'train it with training/recipes/nano.sh, or name another selector, as KFrames.from_pretrained("scenes")'
+        )
+    log.warning(NANO_NOTE)
+    return str(NANO)

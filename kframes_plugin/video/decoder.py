@@ -1,0 +1,93 @@
+"""The decoders behind :class:`kframes_plugin.video.OpenVideo`: PyAV, decord, and frames given by the user.
+
+    opening.py   open a file safely: local, a real container, within the limits; say why when that fails
+    index.py     when every frame comes on screen and where its decoding starts, from the packets alone
+    pyav.py      decode chosen frames, and every frame, with PyAV
+    decord.py    the same with decord
+    frames.py    the same for frames that are already there
+
+A frame is named by its *rank*: its place in time order, 0 for the first. Every decoder answers for ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from kframes_plugin.errors import VideoError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from kframes_plugin.video.index import FrameIndex
+
+Size = tuple[int, int]
+
+
+class DamagedError(VideoError):
+    """Decoding contradicts the index (a frame never came). The cure is :meth:`Decoder.reindex`."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may claim before it is refused.
+
+    Attributes:
+        pixels: width * height of one picture, stored and displayed, >= 1.
+        duration: seconds, > 0.
+        streams: streams of any kind in the file, >= 1.
+    """
+
+    pixels: int
+    duration: float
+    streams: int
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video looks like.
+
+    Attributes:
+        width: pixels as displayed (after sample aspect ratio and rotation), >= 1.
+        height: pixels as displayed, >= 1.
+        rotation: degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270.
+        codec: short name of the codec ("h264", "av1" ...).
+        container: short name of the container ("mp4", "matroska" ...).
+    """
+
+    width: int
+    height: int
+    rotation: int
+    codec: str
+    container: str
+
+
+class Decoder(Protocol):
+    """What OpenVideo needs from a decoder.
+
+    Attributes:
+        name: as the user writes it.
+        info: size, rotation, codec, container.
+        index: when every frame comes on screen.
+        notes: what was out of the ordinary, one sentence each.
+        frames_decoded: frames produced so far, also those only passed on the way.
+    """
+
+    name: str
+    info: VideoInfo
+    index: FrameIndex
+    notes: list[str]
+    frames_decoded: int
+
+    def pictures(self, ranks: Sequence[int], size: Size) -> Iterator[tuple[int, Image.Image]]:
+        """(rank, RGB picture of that size), in any order, for rising ranks; :class:`DamagedError` if one is missing."""
+
+    def every_picture(self, size: Size) -> Iterator[tuple[int, Image.Image]]:
+        """(rank, RGB picture) of all frames in time order, one sequential pass; what cannot be decoded is left out."""
+
+    def reindex(self) -> None:
+        """Decode the whole video once and index what really comes out, with a note."""
+
+    def close(self) -> None:
+        """Let go of the file."""

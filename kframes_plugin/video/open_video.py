@@ -1,0 +1,315 @@
+"""OpenVideo: the only door to the decoders.
+
+>>> with OpenVideo("match.mp4") as video:  # doctest: +SKIP
+...     video.duration, video.timestamps, video.candidates(256, size=448), video.frames_at([1.0, 2.5])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from kframes_plugin.types import Candidates, Frame
+from kframes_plugin.video.decoder import DamagedError, Decoder, Limits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+Size = int | tuple[int, int] | None
+Progress = Callable[[int, int], None]
+
+MAX_PIXELS = 8192 * 8192  # 8K (7680 x 4320) is half of it
+MAX_DURATION = 24 * 3600.0  # seconds
+MAX_STREAMS = 64
+
+_NANOSECOND = 1e-9  # forgives rounding where a frame begins exactly in the middle of a span: 4.5 * 2.4 / 5 < 2.16
+
+
+class OpenVideo:
+    """One opened video: when its frames come on screen, and the frames themselves. A context manager.
+
+    Times are seconds from the first frame, from the stream's own time stamps. Opening reads the packets of the
+    stream once without decoding them (0.7 s for an hour of 720p) and decodes the first frame. To be used by one
+    thread at a time.
+
+    Args:
+        path: a local regular file. Its name says nothing: the content chooses the container.
+        decoder: "pyav", or "decord" (faster on some machines, fewer codecs; never chosen in silence).
+        max_pixels: width * height above which a video is refused.
+        max_duration: seconds above which a video is refused.
+        max_streams: streams (of any kind) above which a file is refused.
+        allow_urls: also read http(s) URLs.
+
+    Attributes:
+        path: as given; "" for frames given by the user.
+        timestamps: (n,) float64, rising, the first 0.0: when every frame comes on screen. A file that turns out
+            to be damaged while it is read is indexed anew: then these are the frames that can be decoded.
+        i_frames: (m,) float64, rising: those of them at which decoding can start.
+        duration: seconds, end of the last frame, > timestamps[-1].
+        frame_rate: frames a second on average, > 0.
+        width, height: pixels as displayed, after sample aspect ratio and rotation.
+        rotation: degrees clockwise by which stored pictures are turned: 0, 90, 180 or 270.
+        codec, container, decoder: short names.
+        notes: what was out of the ordinary, one sentence each.
+        frames_decoded: frames produced so far, also those only passed on the way.
+        closed: whether it was closed and can give no more frames.
+
+    Raises:
+        VideoError: the file cannot be read: which file, what is wrong, what to do.
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        decoder: Literal["pyav", "decord"] = "pyav",
+        max_pixels: int = MAX_PIXELS,
+        max_duration: float = MAX_DURATION,
+        max_streams: int = MAX_STREAMS,
+        allow_urls: bool = False,
+    ) -> None:
+        limits = Limits(pixels=max_pixels, duration=max_duration, streams=max_streams)
+        self.path = os.fspath(path)
+        if not isinstance(self.path, str):
+            raise TypeError(f"path must be a str or os.PathLike[str]; got {type(self.path).__name__}")
+        self._decoder = _open(self.path, decoder, limits, allow_urls)
+        self.closed = False
+
+    @classmethod
+    def from_frames(
+        cls, frames: Any, timestamps: Sequence[float] | None = None, duration: float | None = None
+    ) -> OpenVideo:
+        """A video of frames that are already there.
+
+        Args:
+            frames: Frames in time order, or PIL images, or uint8 RGB pictures as (h, w, 3) arrays or one
+                (n, h, w, 3) array.
+            timestamps: seconds, rising, one a frame; for anything but Frames it must be given.
+            duration: end of the last frame, seconds; default: the last Frame's own end, or the usual gap later.
+
+        Raises:
+            TypeError, ValueError: no frames, or frames and timestamps do not fit together.
+        """
+        from kframes_plugin.video.frames import GivenFrames
+
+        video = cls.__new__(cls)
+        video.path, video.closed = "", False
+        video._decoder = GivenFrames(frames, timestamps, duration)
+        return video
+
+    def candidates(self, count: int, size: Size = None, progress: Progress | None = None) -> Candidates:
+        """min(count, frames) distinct frames spread evenly over the video, in time order.
+
+        The video is cut into ``count`` equal spans. The frame on screen in the middle of a span stands for it, or,
+        where the span has I-frames, the one nearest to its middle, which costs a single decoded picture.
+
+        Args:
+            count: how many, >= 1.
+            size: None = as displayed; an int = the long side at most that many pixels (never enlarged);
+                (width, height) = exactly.
+            progress: called with (done, total) after every frame.
+
+        Raises:
+            VideoError: decoding fails.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1; got {count}")
+        ranks, pictures = self._pictures(lambda: self._spread(count), self._size(size), progress)
+        starts = self.timestamps[ranks].tolist()
+        ends = [*starts[1:], self.duration]
+        return Candidates(
+            (Frame(start, end - start, pictures[rank]) for rank, start, end in zip(ranks, starts, ends, strict=True)),
+            self.duration,
+        )
+
+    def frames_at(
+        self, timestamps: Sequence[float], size: Size = None, progress: Progress | None = None
+    ) -> list[Frame]:
+        """The frame on screen at each time: the last one whose timestamp is not after it.
+
+        Args:
+            timestamps: seconds in [0, duration), in any order, repeats allowed.
+            size, progress: as for :meth:`candidates`.
+
+        Raises:
+            ValueError: a time outside [0, duration).
+            VideoError: decoding fails.
+        """
+        times = np.asarray(timestamps, np.float64)
+        outside = ~((times >= 0) & (times < self.duration))
+        if outside.any():
+            raise ValueError(f"timestamps must lie in [0, {self.duration}) s; got {times[outside][0]}")
+        ranks, pictures = self._pictures(lambda: self._on_screen(times), self._size(size), progress)
+        return [self._frame(rank, pictures[rank]) for rank in ranks]
+
+    def frames(self, size: Size = None) -> Iterator[Frame]:
+        """Every frame in time order, in one sequential pass that keeps one frame at a time.
+
+        Args:
+            size: as for :meth:`candidates`.
+        """
+        self._must_be_open()
+        for rank, picture in self._decoder.every_picture(self._size(size)):
+            yield self._frame(rank, picture)
+
+    def close(self) -> None:
+        """Let go of the file; closing twice does no harm. Frames can then no longer be asked for."""
+        self.closed = True
+        self._decoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def timestamps(self) -> NDArray[np.float64]:
+        """(n,) seconds."""
+        return self._decoder.index.timestamps
+
+    @property
+    def i_frames(self) -> NDArray[np.float64]:
+        """(m,) seconds, the frames among ``timestamps`` whose decoding costs one picture; none for frames given."""
+        index = self._decoder.index
+        return index.timestamps[index.is_key]
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self._decoder.index.duration
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second, on average."""
+        return len(self.timestamps) / self.duration
+
+    @property
+    def width(self) -> int:
+        """Pixels, as displayed."""
+        return self._decoder.info.width
+
+    @property
+    def height(self) -> int:
+        """Pixels, as displayed."""
+        return self._decoder.info.height
+
+    @property
+    def rotation(self) -> int:
+        """Degrees clockwise: 0, 90, 180 or 270."""
+        return self._decoder.info.rotation
+
+    @property
+    def codec(self) -> str:
+        """Short name of the codec."""
+        return self._decoder.info.codec
+
+    @property
+    def container(self) -> str:
+        """Short name of the container."""
+        return self._decoder.info.container
+
+    @property
+    def decoder(self) -> str:
+        """Name of the decoder."""
+        return self._decoder.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was out of the ordinary."""
+        return tuple(self._decoder.notes)
+
+    @property
+    def frames_decoded(self) -> int:
+        """Frames produced so far."""
+        return self._decoder.frames_decoded
+
+    def _on_screen(self, times: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+        """Rank of the frame on screen at each time."""
+        return np.searchsorted(self.timestamps, times, side="right") - 1
+
+    def _spread(self, count: int) -> NDArray[np.int64]:
+        """Ranks of min(count, n) candidates: rising, distinct, I-frames where a span has one."""
+        total = len(self.timestamps)
+        count = min(count, total)
+        stride = self.duration / count
+        targets = (np.arange(count) + 0.5) * stride + _NANOSECOND
+        ranks = self._on_screen(targets)
+        keys = np.flatnonzero(self._decoder.index.is_key)
+        if len(keys):
+            times = self.timestamps[keys]
+            after = np.searchsorted(times, targets).clip(max=len(keys) - 1)
+            before = (after - 1).clip(min=0)
+            nearest = np.where(targets - times[before] <= times[after] - targets + 4 * _NANOSECOND, before, after)
+            distance = times[nearest] - targets
+            # half-open, so that no I-frame serves two spans
+            inside = (distance >= -stride / 2 - 2 * _NANOSECOND) & (distance < stride / 2 - 2 * _NANOSECOND)
+            ranks = np.where(inside, keys[nearest], ranks)
+        # rank - place must never fall (that is: ranks rise strictly) and must leave room for the frames to come
+        places = np.arange(count)
+        return np.maximum.accumulate(ranks - places).clip(0, total - count) + places
+
+    def _pictures(
+        self, choose: Callable[[], NDArray[np.int64]], size: tuple[int, int], progress: Progress | None
+    ) -> tuple[list[int], dict[int, Image.Image]]:
+        """The chosen ranks and their pictures; a file found damaged on the way is indexed anew, once."""
+        self._must_be_open()
+        try:
+            return self._collect(choose(), size, progress)
+        except DamagedError:
+            self._decoder.reindex()
+        return self._collect(choose(), size, progress)
+
+    def _collect(
+        self, ranks: NDArray[np.int64], size: tuple[int, int], progress: Progress | None
+    ) -> tuple[list[int], dict[int, Image.Image]]:
+        distinct = np.unique(ranks).tolist()
+        pictures: dict[int, Image.Image] = {}
+        for rank, picture in self._decoder.pictures(distinct, size):
+            pictures[rank] = picture
+            if progress is not None:
+                progress(len(pictures), len(distinct))
+        return ranks.tolist(), pictures
+
+    def _must_be_open(self) -> None:
+        if self.closed:
+            raise ValueError(f"{self.path or 'the video'} is closed; open it again to read frames")
+
+    def _frame(self, rank: int, picture: Image.Image) -> Frame:
+        """The frame with its own time: from its timestamp to that of the next frame."""
+        start = float(self.timestamps[rank])
+        end = float(self.timestamps[rank + 1]) if rank + 1 < len(self.timestamps) else self.duration
+        return Frame(start, end - start, picture)
+
+    def _size(self, size: Size) -> tuple[int, int]:
+        """(width, height) of the pictures to be given for a ``size`` argument."""
+        if size is None:
+            return self.width, self.height
+        if isinstance(size, tuple):
+            if len(size) != 2 or min(size) < 1:
+                raise ValueError(f"size as a tuple must be (width, height), each at least 1; got {size}")
+            return size
+        if size < 1:
+            raise ValueError(f"size, the long side in pixels, must be at least 1; got {size}")
+        scale = min(1.0, size / max(self.width, self.height))
+        return max(1, round(self.width * scale)), max(1, round(self.height * scale))
+
+
+def _open(path: str, decoder: str, limits: Limits, allow_urls: bool) -> Decoder:
+    if decoder == "pyav":
+        from kframes_plugin.video.pyav import PyAVDecoder
+
+        return PyAVDecoder(path, limits, allow_urls=allow_urls)
+    if decoder == "decord":
+        from kframes_plugin.video.decord import DecordDecoder
+
+        return DecordDecoder(path, limits)
+    raise ValueError(f'decoder must be "pyav" or "decord"; got {decoder!r}')

@@ -1,0 +1,1 @@
+"""Where rows come from: synthscenes/ (videos drawn by program) and peakclips/ (labels of real videos)."""

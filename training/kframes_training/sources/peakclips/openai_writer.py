@@ -1,0 +1,126 @@
+"""A language model behind any OpenAI-compatible endpoint (vLLM, SGLang, `transformers serve`, OpenAI, Gemini ...)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urldefrag
+
+import openai
+from openai import AsyncOpenAI
+
+from kframes_training.sources.peakclips.annotator import AnnotatorError, Completion, ItemError, Messages
+
+KEYS = ("KFRAMES_API_KEY", "OPENAI_API_KEY")  # the first one that is set
+
+
+class OpenAIWriter:
+    """Chat completions, at most ``concurrency`` at a time. To be used from one event loop.
+
+    Args:
+        url: base URL with the model's name after a #, as "http://localhost:8000/v1#Qwen/Qwen2.5-VL-7B-Instruct".
+        concurrency: requests under way together, >= 1.
+        max_tokens: longest answer, tokens.
+        seed: sent to the server and part of every answer's address: another seed asks anew.
+        temperature: 0 for the likeliest answer.
+        json_schema: send the form of the answer as ``response_format``; servers that do not know it may refuse.
+        timeout: seconds to wait for an answer.
+        retries: of a request that found no server, a busy or a broken one, with growing pauses.
+        options: more fields of the request.
+
+    Raises:
+        AnnotatorError: the URL names no model.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        concurrency: int = 8,
+        max_tokens: int = 2048,
+        seed: int = 0,
+        temperature: float = 0.0,
+        json_schema: bool = True,
+        timeout: float = 300.0,
+        retries: int = 5,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        base, self.model = urldefrag(url)
+        if not self.model:
+            raise AnnotatorError(f'{base} says no model; add its name after a #, as "{base}#model"')
+        self.url, self.json_schema = base, json_schema
+        self.fields = {"max_tokens": max_tokens, "seed": seed, "temperature": temperature, **(options or {})}
+        decided = {**self.fields, "json_schema": json_schema}
+        self.id = f"{url} " + " ".join(f"{name}={value}" for name, value in sorted(decided.items()))
+        key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")
+        self._client = AsyncOpenAI(base_url=base, api_key=key.strip(), timeout=timeout, max_retries=retries)
+        self._turn = asyncio.Semaphore(concurrency)
+
+    async def write(self, messages: Messages, form: dict[str, Any], name: str) -> Completion:
+        """One chat completion.
+
+        Raises:
+            ItemError: the server refuses this request.
+            AnnotatorError: it cannot be reached, lets nobody in, or does not know the model.
+        """
+        fields = dict(self.fields)
+        if self.json_schema:
+            about = {"name": name, "schema": form, "strict": True}
+            fields["response_format"] = {"type": "json_schema", "json_schema": about}
+        async with self._turn:
+            try:
+                raw = await self._client.chat.completions.with_raw_response.create(
+                    model=self.model, messages=_sent(messages), **fields
+                )
+            except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+                raise AnnotatorError(
+                    f"{self.url} refuses ({_said(error)}); check the model's name and {KEYS[0]}"
+                ) from error
+            except openai.APIStatusError as error:
+                if error.status_code >= 500 or error.status_code == 429:
+                    raise AnnotatorError(
+                        f"{self.url} is broken or busy ({_said(error)}); run the build again later"
+                    ) from error
+                raise ItemError(f"the server refuses the request ({_said(error)})") from error
+            except openai.APIConnectionError as error:
+                raise AnnotatorError(f"cannot reach {self.url} ({_said(error)}); does the server run?") from error
+        return self._completion(raw)
+
+    async def aclose(self) -> None:
+        """Close the connections to the server."""
+        await self._client.close()
+
+    def _completion(self, raw: Any) -> Completion:
+        answer = raw.parse()
+        if not getattr(answer, "choices", None):
+            raise ItemError(f"{self.url} did not answer as a chat endpoint does")
+        choice, usage = answer.choices[0], answer.usage
+        return Completion(
+            choice.message.content or "",
+            usage.prompt_tokens if usage else 0,
+            usage.completion_tokens if usage else 0,
+            1 + raw.retries_taken,
+            choice.finish_reason == "length",
+        )
+
+
+def _sent(messages: Messages) -> list[Any]:
+    """Messages in OpenAI's form, pictures as data URLs."""
+    return [{**message, "content": [_part(part) for part in message["content"]]} for message in messages]
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    if part["type"] != "image":
+        return part
+    return {
+        "type": "image_url",
+        "image_url": {"url": "data:image/jpeg;base64," + base64.b64encode(part["jpeg"]).decode()},
+    }
+
+
+def _said(error: openai.APIError) -> str:
+    status = getattr(error, "status_code", None)
+    return f"{status}: {' '.join(str(error.message).split())[:200]}" if status else f"{type(error).__name__}: {error}"

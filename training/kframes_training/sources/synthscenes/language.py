@@ -1,0 +1,352 @@
+"""Captions, queries and questions about SynthScenes, in varied wording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from kframes_training.sources.synthscenes.wanted import TOP, Wanted, invented, present
+from kframes_training.sources.synthscenes.world import BACKGROUNDS, COLOURS, LABELS, SHAPES, Scene, Thing
+
+KINDS = ("needle", "attribute", "action", "order", "count", "holistic", "absent")
+
+DOING = {
+    "across": ("moving across", "crossing"),
+    "bounce": ("bouncing", "jumping"),
+    "spin": ("spinning", "rotating"),
+    "grow": ("growing", "swelling"),
+    "blink": ("blinking", "flashing"),
+}
+_FIND = (
+    "{a}",
+    "{the}",
+    "find {the}",
+    "show me {a}",
+    "when is {a} shown?",
+    "where do we see {the}?",
+    "at what time does {a} appear?",
+    "the moment with {a}",
+    "in which part is there {a}?",
+    "look for {the}",
+)
+_ASK = {
+    "colour": ("what colour is {the}?", "which colour does {the} have?", "name the colour of {the}"),
+    "shape": ("what shape is {the}?", "which form does {the} have?", "name the shape of {the}"),
+    "background": ("what background is behind {the}?", "which background has {the}?"),
+    "label": ("what is written in the scene with {the}?", "which text stands beside {the}?"),
+}
+_AFTER = ("what comes right after {the}?", "the scene right after {the}", "what follows {the}?")
+_BEFORE = ("what comes right before {the}?", "the scene right before {the}", "what precedes {the}?")
+_COUNT = ("how often does {a} appear?", "count every {it}", "all scenes with {a}", "every time {a} is shown")
+_WHOLE = (
+    "what is the video about?",
+    "summarise the video",
+    "describe the whole video",
+    "what happens overall?",
+    "give an overview",
+)
+# Nouns that no scene ever shows and that are never trained on: queries of the dev and test splits name them.
+UNKNOWN = [
+    "elephant",
+    "airplane",
+    "umbrella",
+    "dentist",
+    "volcano",
+    "keyboard",
+    "penguin",
+    "lighthouse",
+    "sandwich",
+    "motorcycle",
+    "dancer",
+    "waterfall",
+    "goalkeeper",
+    "telescope",
+    "mushroom",
+    "submarine",
+    "carpet",
+    "judge",
+    "wedding",
+    "tractor",
+    "octopus",
+    "fireworks",
+    "newspaper",
+    "surgeon",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question to a selector.
+
+    Attributes:
+        text: the query.
+        kind: one of KINDS.
+        scores: relevance of every scene, 1 to 5.
+        reasons: for every scene why it is relevant, "" where it is not.
+    """
+
+    text: str
+    kind: str
+    scores: tuple[float, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A multiple-choice question to an answerer.
+
+    Attributes:
+        text: the question.
+        kind: one of KINDS.
+        options: four answers, all different.
+        answer: index of the right one.
+        evidence: indices of the scenes that hold the answer.
+    """
+
+    text: str
+    kind: str
+    options: tuple[str, ...]
+    answer: int
+    evidence: tuple[int, ...]
+
+
+def describe_thing(thing: Thing) -> str:
+    """ "big red circle" """
+    return f"{thing.size} {thing.colour} {thing.shape}"
+
+
+def caption_scene(scene: Scene, rng: Random) -> str:
+    """One sentence on a scene: things, motion, background, label."""
+    main = scene.things[0]
+    doing = "" if main.motion == "still" else f" {rng.choice(DOING[main.motion])}"
+    text = f"a {describe_thing(main)}{doing}"
+    for thing in scene.things[1:]:
+        text += rng.choice((" beside a ", " and a ", " next to a ")) + describe_thing(thing)
+    text += rng.choice((" on ", " in front of ", " over ")) + f"{scene.texture} {scene.background}"
+    return text + (rng.choice((" with the text ", ", marked ")) + scene.label if scene.label else "")
+
+
+def caption_chapter(scenes: Sequence[Scene], rng: Random) -> str:
+    """One sentence on a run of scenes: their background and main things."""
+    things = ", ".join(f"{scene.things[0].colour} {scene.things[0].shape}" for scene in scenes)
+    opening = rng.choice(("scenes on {}", "a chapter on {}", "{} chapter"))
+    return f"{opening.format(scenes[0].background)}: {things}"
+
+
+def caption_video(chapters: Sequence[Sequence[Scene]], rng: Random) -> str:
+    """One sentence on the video: its chapters."""
+    opening = rng.choice(("chapters on", "a video on", "it goes through"))
+    return f"{opening} " + ", then ".join(chapter[0].background for chapter in chapters)
+
+
+def phrase(wanted: Wanted, rng: Random) -> str:
+    """The wanted attributes as a noun phrase without article: "spinning red circle on teal"."""
+    words = [rng.choice(DOING[wanted.motion])] if wanted.motion else []
+    if wanted.colour:
+        words.append(wanted.colour)
+    if wanted.shape or wanted.colour or wanted.motion:
+        words.append(wanted.shape or rng.choice(("thing", "object")))
+    else:
+        words.append("scene")
+    if wanted.background:
+        words.append(rng.choice(("on {}", "over {}", "on a {} background")).format(wanted.background))
+    if wanted.label:
+        words.append(rng.choice(("with the text {}", "marked {}", "with {} written on it")).format(wanted.label))
+    return " ".join(words)
+
+
+def _say(templates: Sequence[str], noun: str, rng: Random) -> str:
+    return rng.choice(templates).format(a=f"a {noun}", the=f"the {noun}", it=noun)
+
+
+def reason_of(wanted: Wanted, scene: Scene) -> str:
+    """What of the wanted is in the scene: the thing that fits, and the background."""
+    fits = max(range(len(scene.things)), key=lambda i: wanted._score(scene, scene.things[i], main=i == 0))
+    return f"{describe_thing(scene.things[fits])} on {scene.background}"
+
+
+def _about(text: str, kind: str, wanted: Wanted, scenes: Sequence[Scene]) -> Query:
+    scores = tuple(wanted.score(scene) for scene in scenes)
+    reasons = tuple(
+        reason_of(wanted, scene) if score >= 4.3 else "" for scene, score in zip(scenes, scores, strict=True)
+    )
+    return Query(text, kind, scores, reasons)
+
+
+def _search(draw: Callable[[], Wanted], fits: Callable[[Wanted], bool], tries: int = 40) -> Wanted | None:
+    for _ in range(tries):
+        wanted = draw()
+        if fits(wanted):
+            return wanted
+    return None
+
+
+_NEEDLES = (("colour", "shape"), ("colour", "shape"), ("colour", "shape", "background"), ("label",), ("shape", "background"),
+            ("colour", "background"), ("colour",), ("shape",))  # fmt: skip
+
+
+def _one(scenes: Sequence[Scene], rng: Random, names: Sequence[str]) -> Wanted | None:
+    """Wanted attributes that hold in exactly one scene."""
+    return _search(
+        lambda: present(scenes, rng, names),
+        lambda w: w != Wanted() and _has_all(w, names) and len(w.matches(scenes)) == 1,
+    )
+
+
+def _has_all(wanted: Wanted, names: Sequence[str]) -> bool:
+    return all(getattr(wanted, name) not in ("", "still") for name in names)
+
+
+def _needle(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
+    wanted = _one(scenes, rng, rng.choice(_NEEDLES))
+    return None if wanted is None else _about(_say(_FIND, phrase(wanted, rng), rng), "needle", wanted, scenes)
+
+
+def _attribute(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
+    asked = rng.choice(list(_ASK))
+    names = [name for name in rng.choice((("colour", "shape"), ("shape", "background"), ("colour",))) if name != asked]
+    wanted = _one(scenes, rng, names or ("shape",))
+    return None if wanted is None else _about(_say(_ASK[asked], phrase(wanted, rng), rng), "attribute", wanted, scenes)
+
+
+def _action(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
+    names = rng.choice((("motion",), ("motion", "shape"), ("motion", "colour"), ("motion", "colour", "shape")))
+    wanted = _search(lambda: present(scenes, rng, names), lambda w: _has_all(w, names) and len(w.matches(scenes)) <= 2)
+    return None if wanted is None else _about(_say(_FIND, phrase(wanted, rng), rng), "action", wanted, scenes)
+
+
+def _order(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
+    wanted = _one(scenes, rng, ("colour", "shape"))
+    if wanted is None:
+        return None
+    anchor, after = wanted.matches(scenes)[0], rng.random() < 0.7
+    goal = anchor + (1 if after else -1)
+    if not 0 <= goal < len(scenes):
+        return None
+    scores = tuple(TOP if index == goal else 2.0 if index == anchor else 1.0 for index in range(len(scenes)))
+    found = f"{describe_thing(scenes[goal].things[0])} on {scenes[goal].background}"
+    reasons = tuple(found if index == goal else "" for index in range(len(scenes)))
+    return Query(_say(_AFTER if after else _BEFORE, phrase(wanted, rng), rng), "order", scores, reasons)
+
+
+def _count(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
+    names = rng.choice((("colour",), ("shape",), ("colour", "shape"), ("background",), ("shape", "background")))
+    wanted = _search(
+        lambda: present(scenes, rng, names),
+        lambda w: _has_all(w, names) and 2 <= len(w.matches(scenes)) <= len(scenes) / 2,
+    )
+    return None if wanted is None else _about(_say(_COUNT, phrase(wanted, rng), rng), "count", wanted, scenes)
+
+
+def _holistic(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
+    return Query(rng.choice(_WHOLE), "holistic", (TOP,) * len(scenes), ("the whole video",) * len(scenes))
+
+
+def _absent(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
+    """Something no scene shows: known words that never come together, or (not in training) an unknown noun."""
+    templates = (*_FIND, *_COUNT, *_ASK["colour"])
+    if split != "train" and rng.random() < 0.4:
+        text = _say(templates, _unknown_noun(rng), rng)
+        return Query(text, "absent", (1.0,) * len(scenes), ("",) * len(scenes))
+    names = rng.choice(_NEEDLES)
+    wanted = _search(lambda: invented(rng, names), lambda w: not w.matches(scenes))
+    return None if wanted is None else _about(_say(templates, phrase(wanted, rng), rng), "absent", wanted, scenes)
+
+
+def _unknown_noun(rng: Random) -> str:
+    return rng.choice(("{}", "{}", "{colour} {}", "{} on {background}", "man with a {}")).format(
+        rng.choice(UNKNOWN), colour=rng.choice(list(COLOURS)), background=rng.choice(list(BACKGROUNDS))
+    )
+
+
+_MAKERS = {
+    "needle": _needle,
+    "attribute": _attribute,
+    "action": _action,
+    "order": _order,
+    "count": _count,
+    "holistic": _holistic,
+    "absent": _absent,
+}
+
+
+def make_query(kind: str, scenes: Sequence[Scene], rng: Random, split: str = "train") -> Query | None:
+    """A query of one kind about the scenes, or None where they offer none.
+
+    Args:
+        kind: one of KINDS.
+        scenes: the scenes of a video.
+        rng: source of all chance.
+        split: "train", "dev" or "test": only the last two have absent queries with unknown nouns.
+    """
+    return _MAKERS[kind](scenes, rng, split)
+
+
+def queries(scenes: Sequence[Scene], rng: Random, split: str = "train") -> list[Query]:
+    """One query of every kind that the scenes offer, in the order of KINDS."""
+    found = [make_query(kind, scenes, rng, split) for kind in KINDS]
+    return [query for query in found if query is not None]
+
+
+def questions(scenes: Sequence[Scene], rng: Random) -> list[Question]:
+    """Multiple-choice questions on one-scene facts, order and count (those that the scenes offer)."""
+    made = [_ask_needle(scenes, rng), _ask_action(scenes, rng), _ask_order(scenes, rng), _ask_count(scenes, rng)]
+    return [question for question in made if question is not None]
+
+
+def _options(right: str, pool: Sequence[str], rng: Random) -> tuple[tuple[str, ...], int]:
+    options = [right, *rng.sample([word for word in pool if word != right], 3)]
+    rng.shuffle(options)
+    return tuple(options), options.index(right)
+
+
+def _ask_needle(scenes: Sequence[Scene], rng: Random) -> Question | None:
+    pools = {"colour": list(COLOURS), "shape": SHAPES, "background": list(BACKGROUNDS), "label": LABELS}
+    asked = rng.choice(list(pools))
+    wanted = _one(
+        scenes,
+        rng,
+        {"colour": ("shape", "background"), "shape": ("colour", "background")}.get(asked, ("colour", "shape")),
+    )
+    if wanted is None:
+        return None
+    index = wanted.matches(scenes)[0]
+    scene = scenes[index]
+    thing = next(
+        (t for i, t in enumerate(scene.things) if wanted._score(scene, t, main=i == 0) >= 4.3), scene.things[0]
+    )
+    right = getattr(scene if asked in ("background", "label") else thing, asked)
+    if not right or sum(wanted._score(scene, t, main=True) >= 4.3 for t in scene.things) > 1:
+        return None
+    options, answer = _options(right, pools[asked], rng)
+    return Question(_say(_ASK[asked], phrase(wanted, rng), rng), "attribute", options, answer, (index,))
+
+
+def _ask_action(scenes: Sequence[Scene], rng: Random) -> Question | None:
+    wanted = _one(scenes, rng, ("motion",))
+    if wanted is None:
+        return None
+    index = wanted.matches(scenes)[0]
+    right = scenes[index].things[0]
+    options, answer = _options(right.colour, list(COLOURS), rng)
+    return Question(f"what colour is the {phrase(wanted, rng)}?", "action", options, answer, (index,))
+
+
+def _ask_order(scenes: Sequence[Scene], rng: Random) -> Question | None:
+    query = _order(scenes, rng, "train")
+    if query is None:
+        return None
+    goal = query.scores.index(TOP)
+    thing = scenes[goal].things[0]
+    options, answer = _options(f"{thing.colour} {thing.shape}", [f"{c} {s}" for c in COLOURS for s in SHAPES], rng)
+    return Question(query.text, "order", options, answer, (goal,))
+
+
+def _ask_count(scenes: Sequence[Scene], rng: Random) -> Question | None:
+    query = _count(scenes, rng, "train")
+    if query is None:
+        return None
+    evidence = tuple(index for index, score in enumerate(query.scores) if score >= 4.3)
+    options, answer = _options(str(len(evidence)), [str(number) for number in range(1, 10)], rng)
+    return Question(query.text, "count", options, answer, evidence)
