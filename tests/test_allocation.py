@@ -83,9 +83,11 @@ def test_p1_never_starves_while_p2_is_served_in_focused_mode(case):
     chosen = np.array(allocate(clips, k, times, duration, strategy="focused"))
     top = _united([c for c in clips if c.priority == "P1"], duration)
     shown_in_p1 = [((chosen >= start) & (chosen < end)).any() for start, end in top]
-    # a P1 clip without a frame of its own takes the frame on screen, which lies before it: not judged here
+    # a P1 clip without a frame of its own takes the frame on screen, which lies before it, maybe in a P2 clip
     has_frames = [((times >= start) & (times < end)).any() for start, end in top]
-    in_p1 = np.array([any(start <= t < end for start, end in top) for t in chosen], dtype=bool)
+    on_screen = [times[max(np.searchsorted(times, span[0], "right") - 1, 0)] for span in top]
+    borrowed = {time for time, has in zip(on_screen, has_frames, strict=True) if not has}
+    in_p1 = np.array([t in borrowed or any(start <= t < end for start, end in top) for t in chosen], dtype=bool)
     in_p2 = np.array([any(c.start <= t < c.end for c in clips if c.priority == "P2") for t in chosen], dtype=bool)
     starved = [span for span, shown, has in zip(top, shown_in_p1, has_frames, strict=True) if has and not shown]
     assert not ((in_p2 & ~in_p1).any() and starved), f"P1 {starved} got nothing while P2 was served"
@@ -125,6 +127,62 @@ def test_scarce_k_goes_to_the_best_clips_first():
     assert two == [25.0, 71.0]
     only_second = [Clip(70, 72, "P2"), Clip(10, 40, "P2")]
     assert allocate(only_second, 1, SECOND_BY_SECOND, 100.0) == [71.0]
+
+
+def _equal_clips(count, duration, score=None):
+    return [Clip(i * duration / count, (i + 0.5) * duration / count, score=score) for i in range(count)]
+
+
+def _largest_gap(chosen, duration):
+    return float(np.diff([0.0, *chosen, duration]).max())
+
+
+@pytest.mark.parametrize("strategy", ["focused", "auto"])
+@pytest.mark.parametrize(("count", "k"), [(m, k) for m in (20, 230, 1000) for k in (1, 3, 8, 33) if k < m])
+def test_equal_clips_are_chosen_all_over_the_video(count, k, strategy):
+    """Of 230 equal clips the first 6 and 2 frames elsewhere were chosen at k = 8."""
+    duration = 39 * 60.0
+    chosen = allocate(_equal_clips(count, duration), k, np.arange(0, duration, 0.2), duration, strategy=strategy)
+    assert len(set(chosen)) == k
+    assert _largest_gap(chosen, duration) <= 2 * duration / k
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_equal_clips_of_any_video_are_chosen_all_over_it(data):
+    count = data.draw(st.integers(2, 400))
+    k = data.draw(st.integers(1, count - 1))
+    duration = data.draw(st.floats(30, 20_000))
+    score = data.draw(st.sampled_from([None, 0.0, 0.5, 1.0]))
+    clips = _equal_clips(count, duration, score)
+    if score is not None:  # with equal scores the order does not matter
+        clips = np.random.default_rng(data.draw(st.integers(0, 99))).permutation(np.array(clips, object)).tolist()
+    step = duration / count / 8
+    chosen = allocate(clips, k, np.arange(0, duration, step), duration, strategy="focused")
+    assert len(set(chosen)) == k
+    assert _largest_gap(chosen, duration) <= 2 * duration / k + step
+    assert sum(any(clip.start <= time < clip.end for time in chosen) for clip in clips) == k, "k different clips"
+
+
+def test_what_is_left_over_is_spread_over_equal_clips():
+    clips = _equal_clips(20, 2000.0)
+    chosen = np.array(allocate(clips, 30, np.arange(2000.0), 2000.0, strategy="focused"))
+    counts = np.array([((chosen >= clip.start) & (chosen < clip.end)).sum() for clip in clips])
+    assert sorted(counts) == [1] * 10 + [2] * 10
+    assert counts[:10].sum() == counts[10:].sum() == 15
+    second = _equal_clips(20, 2000.0)
+    clips = [Clip(0, 5), *(Clip(clip.start + 10, clip.end, "P2") for clip in second)]
+    chosen = np.array(allocate(clips, 5, np.arange(2000.0), 2000.0, strategy="focused"))
+    assert len(chosen[chosen > 5]) == 4
+    assert _largest_gap(chosen, 2000.0) <= 2 * 2000 / 4
+
+
+def test_a_better_clip_goes_before_equal_ones():
+    clips = [Clip(80, 84, score=0.9), *(Clip(start, start + 4, score=0.5) for start in (0, 10, 20, 30, 40))]
+    chosen = allocate(clips, 3, SECOND_BY_SECOND, 100.0, strategy="focused")
+    assert chosen == [12.0, 32.0, 82.0]
+    ranked = [Clip(start, start + 4) for start in (80, 0, 10, 20)]  # not in time order, so the order says which is best
+    assert allocate(ranked, 2, SECOND_BY_SECOND, 100.0, strategy="focused") == [2.0, 82.0]
 
 
 def test_p1_wins_where_clips_overlap():

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kframes_plugin.clips.sharing import Floats as Floats
+from kframes_plugin.clips.sharing import Ints, choose_best, share_by_remainder
 from kframes_plugin.types import STRATEGIES, Clip, Span, Strategy
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 TINY = 1e-9  # seconds: the length of an area that has a frame but hardly any time
 
 
@@ -69,7 +70,9 @@ def allocate(
     Args:
         clips: the key clips, best first; may be none, overlap, touch, be shorter than a frame or cover everything.
             Overlapping clips of one priority count as one; where P1 and P2 overlap, it is P1. What lies outside the
-            video is ignored.
+            video is ignored. Clips of one priority that follow each other with one score are worth the same, and so
+            are those without a score if they come in time order. Where k is too small for all equals, those that get
+            a frame are spread over time.
         k: frames wanted, >= 1.
         timestamps: when each frame of the video comes on screen: (n,), seconds, ascending, distinct, n >= 1.
         duration: length of the video, seconds, > ``timestamps[-1]``.
@@ -92,10 +95,10 @@ def allocate(
         raise ValueError(f"timestamps must be a non-empty list of seconds; got shape {times.shape}")
     k = min(k, len(times))
     used = resolve(strategy, clips, k, duration, settings)
-    areas = _Areas.of_clips(clips if used != "uniform" else (), times, duration, settings)
+    areas = _Areas.from_clips(clips if used != "uniform" else (), times, duration, settings)
     if not len(areas) and strategy != "uniform" and k >= len(scenes):
         start, end = np.array(scenes, dtype=np.float64).reshape(-1, 2).T
-        areas = _Areas.of_spans(start, end, np.arange(len(scenes)), 1.0, times)
+        areas = _Areas.from_spans(start, end, np.zeros(len(scenes), np.int64), 1.0, times)
     inside = max(1, round(settings.dense_share * k)) if used == "hybrid" else k
     counts = _share_ranked(min(inside, areas.capacity), areas)
     rest = areas.outside(times, duration)
@@ -150,6 +153,18 @@ def _spans(clips: Sequence[Clip], duration: float) -> tuple[Floats, Floats]:
     return np.minimum(np.array([clip.start for clip in clips], dtype=np.float64), ends), ends
 
 
+def _rank(clips: Sequence[Clip]) -> Ints:
+    """Place in line of every clip, 0 first; clips of equal worth share one (see :func:`allocate`)."""
+    ranks = np.arange(len(clips))
+    for priority in ("P1", "P2"):
+        same = [(place, clip) for place, clip in enumerate(clips) if clip.priority == priority]
+        for score, run in groupby(same, key=lambda pair: pair[1].score):
+            places, equals = zip(*run, strict=True)
+            if score is not None or all(one.start <= other.start for one, other in pairwise(equals)):
+                ranks[list(places)] = places[0]
+    return ranks
+
+
 @dataclass(frozen=True)
 class _Areas:
     """Disjoint spans in time order, each with the frames it may give and its place in line when k is scarce."""
@@ -159,7 +174,7 @@ class _Areas:
     first: Ints  # frames first..last-1 lie in the span
     last: Ints
     weight: Floats  # of the whole span
-    rank: Ints  # who is served first; -1 for those who wait until all others have one (P2)
+    rank: Ints  # who is served first, alike for equals; -1 for those who wait until all others have one (P2)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -169,11 +184,15 @@ class _Areas:
         return self.last - self.first
 
     @property
+    def middles(self) -> Floats:
+        return (self.start + self.end) / 2
+
+    @property
     def capacity(self) -> int:
         return int(self.frames.sum())
 
     @staticmethod
-    def of_spans(start: Floats, end: Floats, ranks: Ints, weight: float, times: Floats) -> _Areas:
+    def from_spans(start: Floats, end: Floats, ranks: Ints, weight: float, times: Floats) -> _Areas:
         """Spans as areas: those that share a frame are united; one shorter than a frame has the frame on screen."""
         first, last = np.searchsorted(times, start), np.searchsorted(times, end)
         first = np.where(first == last, np.maximum(first - 1, 0), first)
@@ -190,13 +209,13 @@ class _Areas:
         return _Areas(start, end, first, last, lengths * weight, np.minimum.reduceat(ranks, heads))
 
     @staticmethod
-    def of_clips(clips: Sequence[Clip], times: Floats, duration: float, settings: Allocation) -> _Areas:
+    def from_clips(clips: Sequence[Clip], times: Floats, duration: float, settings: Allocation) -> _Areas:
         """P1 clips united, then P2 clips united and the frames that P1 has cut out of them."""
         clips = [clip for clip in clips if clip.start < duration]
         start, end = _spans(clips, duration)
-        rank, top = np.arange(len(clips)), np.array([clip.priority == "P1" for clip in clips], dtype=bool)
-        p1 = _Areas.of_spans(start[top], end[top], rank[top], settings.p1_weight, times)
-        p2 = _Areas.of_spans(start[~top], end[~top], rank[~top], settings.p2_weight, times)
+        rank, top = _rank(clips), np.array([clip.priority == "P1" for clip in clips], dtype=bool)
+        p1 = _Areas.from_spans(start[top], end[top], rank[top], settings.p1_weight, times)
+        p2 = _Areas.from_spans(start[~top], end[~top], rank[~top], settings.p2_weight, times)
         if not len(p1) or not len(p2):
             return p1 if len(p1) else p2
         return p1.joined(p2.within(p1.outside(times, duration)))
@@ -232,19 +251,21 @@ class _Areas:
 
 
 def _share_ranked(k: int, areas: _Areas) -> Ints:
-    """k frames over the areas: one for each area that has a rank, best first, the rest by weight."""
+    """Share k frames: one for each area that has a rank, best first, the rest by weight."""
     counts = np.zeros(len(areas), dtype=np.int64)
     ranked = np.flatnonzero(areas.rank >= 0)
-    counts[ranked[np.argsort(areas.rank[ranked], kind="stable")][:k]] = 1
+    counts[ranked[choose_best(-areas.rank[ranked].astype(float), areas.middles[ranked], min(k, len(ranked)))]] = 1
     missing = k - int(counts.sum())
     if not missing:
         return counts
     ideal = k * areas.weight / areas.weight.sum()
-    return counts + _largest_remainder(missing, np.maximum(ideal - counts, 0.0), areas.weight, areas.frames - counts)
+    return counts + share_by_remainder(
+        missing, np.maximum(ideal - counts, 0.0), areas.weight, areas.frames - counts, areas.middles
+    )
 
 
 def _share_even(k: int, areas: _Areas) -> Ints:
-    """k frames over the areas as if they were one stretch of time, sampled at the middle of k equal parts."""
+    """Share k frames as if the areas were one stretch of time, sampled at the middle of k equal parts."""
     if not k:
         return np.zeros(len(areas), dtype=np.int64)
     ends = np.cumsum(areas.weight)
@@ -252,26 +273,7 @@ def _share_even(k: int, areas: _Areas) -> Ints:
     hits = np.minimum(np.searchsorted(ends, middles, side="right"), len(areas) - 1)
     counts = np.minimum(np.bincount(hits, minlength=len(areas)), areas.frames)
     missing = k - int(counts.sum())
-    return counts + _largest_remainder(missing, areas.weight, areas.weight, areas.frames - counts)
-
-
-def _largest_remainder(k: int, wanted: Floats, weight: Floats, room: Ints) -> Ints:
-    """k places by largest remainder in proportion to ``wanted``, never more than ``room``; k <= room.sum()."""
-    counts = np.zeros(len(room), dtype=np.int64)
-    while k > 0:
-        free = room - counts > 0
-        share = np.where(free, wanted, 0.0)
-        if share.sum() <= 0:  # those who wanted more are full: by weight among the others
-            share = np.where(free, weight, 0.0)
-        exact = k * share / share.sum()
-        step = np.minimum(np.floor(exact).astype(np.int64), room - counts)
-        left = k - int(np.floor(exact).sum())
-        order = np.lexsort((np.arange(len(room)), -(exact - np.floor(exact))))
-        order = order[(room - counts - step > 0)[order] & (share > 0)[order]][:left]
-        step[order] += 1
-        counts += step
-        k -= int(step.sum())
-    return counts
+    return counts + share_by_remainder(missing, areas.weight, areas.weight, areas.frames - counts, areas.middles)
 
 
 def _place(areas: _Areas, counts: Ints, times: Floats) -> Ints:
