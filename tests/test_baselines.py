@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import pywt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kframes_training.evaluation.baselines import (
@@ -25,8 +26,7 @@ from kframes_training.evaluation.baselines import (
 )
 from kframes_training.evaluation.baselines.common import shares
 from kframes_training.evaluation.baselines.focus import explored
-from kframes_training.evaluation.baselines.wavelet import coarsest_detail, peaks
-from kframes_training.evaluation.baselines.wfs_sb import _mmr
+from kframes_training.evaluation.baselines.wfs_sb import _mmr, _reconstruct_detail, _segments
 from kframes_training.evaluation.conformance import contestants, failures_of, features_of, markdown, tried
 
 
@@ -203,16 +203,22 @@ def test_shares_are_exact_and_within_their_room():
     assert shares([1, 1], 9, [2, 3]) == [2, 3]
 
 
-def test_detail_and_peaks():
-    """Against PyWavelets 1.9 (``waverec`` of the coarsest detail of db4, level 1) on a step of eight values."""
-    step = np.array([0.0, 0, 0, 0, 1, 1, 1, 1])
-    assert coarsest_detail(step, 1).shape == (8,)
-    assert np.abs(coarsest_detail(np.ones(64), 3)).max() < 1e-9  # nothing moves, no detail
-    ramp = coarsest_detail(np.arange(200.0), 2)
-    assert np.abs(ramp[40:160]).max() < 1e-9  # db4 sees no detail in a straight line
-    assert peaks(np.array([0, 1, 0, 3, 3, 0, 2, 0.0]), height=0.5, prominence=0.5, distance=1).tolist() == [1, 3, 6]
-    assert peaks(np.array([0, 1, 0, 3, 3, 0, 2, 0.0]), height=0.5, prominence=0.5, distance=4).tolist() == [3]
-    assert peaks(np.array([0, 5, 4.9, 5.1, 0]), height=0, prominence=0.5, distance=1).tolist() == [3]
+@pytest.mark.parametrize("count", [14, 37, 200, 511])
+def test_detail_is_that_of_waverec(count):
+    signal = np.random.default_rng(count).random(count)
+    for level in range(1, pywt.dwt_max_level(count, 8) + 1):
+        coarse, detail, *finer = pywt.wavedec(signal, "db4", level=level)
+        whole = pywt.waverec([np.zeros_like(coarse), detail, *map(np.zeros_like, finer)], "db4")[:count]
+        np.testing.assert_allclose(_reconstruct_detail(signal, level), whole, atol=1e-12)
+
+
+def test_segments_part_the_candidates_where_the_level_changes():
+    steps = np.repeat([0.1, 0.9, 0.1], 40)
+    parts = _segments(steps)
+    assert np.concatenate(parts).tolist() == list(range(120))
+    starts = [int(part[0]) for part in parts]
+    assert all(min(abs(start - jump) for start in starts) <= 8 for jump in (40, 80))
+    assert [len(_segments(np.zeros(n))) for n in (1, 2, 5, 64)] == [1, 1, 1, 1], "nothing moves, no cut"
 
 
 # ---------------------------------------------------------------------------------------------------------- promises

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -90,9 +89,10 @@ def mcnemar(only_one: int, only_other: int) -> float:
     Args:
         only_one, only_other: from :func:`discordant`, >= 0.
     """
+    from scipy.stats import binomtest
+
     total = only_one + only_other
-    tail = sum(comb(total, i) for i in range(min(only_one, only_other) + 1))
-    return float(min(1.0, 2 * tail / 2**total))
+    return float(binomtest(only_one, total).pvalue) if total else 1.0
 
 
 @lru_cache(maxsize=16)

@@ -1,4 +1,7 @@
-"""WFS-SB (arXiv 2603.00512, CVPR 2026): cut where the scores' wavelet detail peaks, share the budget, then MMR."""
+"""WFS-SB (arXiv 2603.00512, CVPR 2026): cut where the scores' wavelet detail peaks, share the budget, then MMR.
+
+PyWavelets and SciPy (``pip install "kframes[train]"``) give wavelets and peaks; they are imported on use.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from kframes_training.evaluation.baselines.common import Floats, Ints, filled, finite, shares
-from kframes_training.evaluation.baselines.wavelet import coarsest_detail, max_level, peaks
 
+WAVELET = "db4"
 WEIGHTS = (0.3, 0.4, 0.2, 0.1)  # of length, mean, maximum, variance ratio in a segment's importance
 
 
@@ -43,17 +46,40 @@ def wfs_sb(
 
 
 def _segments(values: Floats) -> list[Ints]:
-    """Runs of candidates between the peaks of |coarsest db4 detail|."""
+    """Cut the candidates at the peaks of |coarsest wavelet detail|."""
+    from pywt import Wavelet, dwt_max_level
+    from scipy.signal import find_peaks
+
     count = len(values)
-    level = int(np.clip(np.floor(np.log2(max(count, 1)) - 3), 1, max(1, max_level(count))))
-    detail = np.abs(coarsest_detail(values, level)) if count >= 2 else np.zeros(count)
-    cuts = peaks(
+    if count < 2:
+        return [np.arange(count)]
+    most = dwt_max_level(count, Wavelet(WAVELET).dec_len)
+    detail = np.abs(_reconstruct_detail(values, int(np.clip(np.floor(np.log2(count) - 3), 1, max(1, most)))))
+    cuts, _ = find_peaks(
         detail,
-        height=float(detail.mean() + 0.5 * detail.std()) if count else 0.0,
-        prominence=0.05 * float(np.ptp(detail)) if count else 0.0,
+        height=float(detail.mean() + 0.5 * detail.std()),
+        prominence=0.05 * float(np.ptp(detail)),
         distance=max(5.0, 0.02 * count),
     )
     return [part for part in np.split(np.arange(count), cuts) if len(part)]
+
+
+def _reconstruct_detail(signal: Floats, level: int) -> Floats:
+    """The part of the signal that its coarsest detail coefficients carry: (n,), all other coefficients 0.
+
+    As pywt.waverec of pywt.wavedec, which warn of signals shorter than the wavelet.
+    """
+    from pywt import dwt, idwt
+
+    lengths, approximation, detail = [], signal, signal
+    for _ in range(level):
+        lengths.append(len(approximation))
+        approximation, detail = dwt(approximation, WAVELET, "symmetric")
+    made = idwt(None, detail, WAVELET, "symmetric")
+    for length in reversed(lengths[1:]):
+        made = idwt(made[:length], None, WAVELET, "symmetric")
+    whole: Floats = made[: len(signal)]
+    return whole
 
 
 def _importance(values: Floats, parts: list[Ints]) -> Floats:

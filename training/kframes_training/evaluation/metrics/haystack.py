@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Gray = NDArray[np.float64]
 TOLERANCE = 5.0  # seconds, inclusive
 WINDOW, SIGMA = 11, 1.5  # of the Gaussian that SSIM looks through, pixels
-STABILISERS = ((0.01 * 255) ** 2, (0.03 * 255) ** 2)
+LEVELS_OF_GRAY = 255
 
 
 def haystack_scores(
@@ -67,29 +67,21 @@ def harmonic(precision: float, recall: float) -> float:
 def ssim(one: Gray, other: Gray) -> float:
     """Structural similarity of two gray pictures (Wang et al., 2004), -1 to 1: Gaussian window 11, sigma 1.5.
 
-    The mean is over the places where the whole window lies in the picture.
+    By scikit-image (``pip install "kframes[train]"``). The mean is over the places where the whole window fits.
 
     Raises:
         ValueError: different sizes, or smaller than the window.
     """
+    from skimage.metrics import structural_similarity
+
     a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
     if a.shape != b.shape or a.ndim != 2 or min(a.shape) < WINDOW:
         raise ValueError(
             f"SSIM needs two gray pictures of one size, at least {WINDOW} x {WINDOW}; got {a.shape}, {b.shape}"
         )
-    mean_a, mean_b = _blurred(a), _blurred(b)
-    spread_a, spread_b = _blurred(a * a) - mean_a**2, _blurred(b * b) - mean_b**2
-    shared = _blurred(a * b) - mean_a * mean_b
-    first, second = STABILISERS
-    likeness = (2 * mean_a * mean_b + first) * (2 * shared + second)
-    return float((likeness / ((mean_a**2 + mean_b**2 + first) * (spread_a + spread_b + second))).mean())
-
-
-def _blurred(picture: Gray) -> Gray:
-    """The Gaussian means at all places where the window fits: (h - 10, w - 10)."""
-    offsets = np.arange(WINDOW) - WINDOW // 2
-    weights = np.exp(-(offsets**2) / (2 * SIGMA**2))
-    weights /= weights.sum()
-    rows: Gray = np.lib.stride_tricks.sliding_window_view(picture, WINDOW, axis=0) @ weights
-    both: Gray = np.lib.stride_tricks.sliding_window_view(rows, WINDOW, axis=1) @ weights
-    return both
+    # scikit-image takes the window's size from sigma: 11 for 1.5
+    return float(
+        structural_similarity(
+            a, b, gaussian_weights=True, sigma=SIGMA, use_sample_covariance=False, data_range=LEVELS_OF_GRAY
+        )
+    )
