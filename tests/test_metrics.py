@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from kframes_training.evaluation.metrics import (
     accuracy,
+    clip_scores,
     compare,
     conformance,
     haystack_scores,
@@ -15,8 +16,13 @@ from kframes_training.evaluation.metrics import (
     kfs_mean,
     kfs_scores,
     ssim,
+    ukss_mean,
+    ukss_ratio,
     visual_scores,
 )
+from kframes_training.evaluation.statistics import MEANS, compare_metric, estimate_metric
+
+from kframes_plugin import Clip
 
 # --------------------------------------------------------------------------------------------------------- KFS-Bench
 
@@ -115,6 +121,42 @@ def test_visual_scores_take_the_likest():
     scores = visual_scores([dark], [dark, light])
     assert scores["precision"] == pytest.approx(1)
     assert scores["recall"] == pytest.approx((1 + ssim(dark, light)) / 2)
+
+
+# ------------------------------------------------------------------------------------------------------------ clips
+
+
+def test_nothing_found_scores_zero_never_nan():
+    """Queries without a clip were left out of mIoU."""
+    scores = clip_scores([], [Clip(3, 9), Clip(20, 21)])
+    assert scores.pop("empty") == 1.0
+    assert scores == dict.fromkeys(("iou", "R@0.3", "R@0.5", "R@0.7", "precision", "recall", "over"), 0.0)
+    true = [Clip(0, 10)]
+    rows = {"a": [clip_scores([Clip(0, 10)], true)["iou"]], "b": [clip_scores([], true)["iou"]]}
+    assert estimate_metric("iou", rows).mean == 0.5
+
+
+# ------------------------------------------------------------------------------------------------ one mean per metric
+
+
+def test_a_metric_has_one_mean_in_tables_and_differences():
+    one, other = {"a": [0.8, 0.4], "b": [0.0]}, {"a": [0.4, 0.2], "b": [0.0]}
+    assert estimate_metric("shr", one).mean == pytest.approx(0.4)
+    assert compare_metric("shr", one, other).mean == pytest.approx(0.2)
+    assert estimate_metric("ukss", one).mean == pytest.approx((0.8 * 0.4 * 0.01) ** (1 / 3))
+    ratio = compare_metric("ukss", one, other)
+    assert ratio.mean == pytest.approx(4 ** (1 / 3))
+    assert ratio.mean == pytest.approx(estimate_metric("ukss", one).mean / estimate_metric("ukss", other).mean)
+    assert ratio.low <= ratio.mean <= ratio.high
+    assert ukss_mean(one) == estimate_metric("ukss", one)
+    assert ukss_ratio(one, other) == ratio
+
+
+def test_every_metric_has_a_mean_and_others_are_refused():
+    measured = {*kfs_scores([1], [[(0, 9)]]), *haystack_scores([1], [1]), *clip_scores([], [Clip(0, 1)]), "right"}
+    assert measured <= set(MEANS)
+    with pytest.raises(ValueError, match=r"metric must be one of kfr, .*; got 'ukss, k=8'"):
+        estimate_metric("ukss, k=8", {"a": [1.0]})
 
 
 # ---------------------------------------------------------------------------------------------- answers, conformance

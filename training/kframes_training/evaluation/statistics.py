@@ -1,6 +1,7 @@
-"""Intervals by bootstrap over videos (items of one video are not independent), paired differences, McNemar's exact test.
+"""Means by metric, intervals by bootstrap over videos, paired differences, McNemar's exact test.
 
-Everything is a function of its arguments: the seed is fixed.
+Items of one video are not independent, so whole videos are resampled. A metric has one mean (:data:`MEANS`), in tables and
+in differences: :func:`estimate_metric` and :func:`compare_metric`. The seed is fixed: same arguments, same numbers.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,33 @@ from numpy.typing import NDArray
 DRAWS = 2000
 SEED = 0
 LEVEL = 0.95
+FLOOR = 0.01  # of a value in a geometric mean: KFS-Bench's for UKSS
+
+Mean = Literal["arithmetic", "geometric"]
+MEANS: Mapping[str, Mean] = {
+    # frames against scenes (KFS-Bench)
+    "kfr": "arithmetic",
+    "shr": "arithmetic",
+    "bsr": "arithmetic",
+    "bds": "arithmetic",
+    "ukss": "geometric",
+    # clips against true clips
+    "iou": "arithmetic",
+    "R@0.3": "arithmetic",
+    "R@0.5": "arithmetic",
+    "R@0.7": "arithmetic",
+    "precision": "arithmetic",
+    "recall": "arithmetic",
+    "over": "arithmetic",
+    "empty": "arithmetic",
+    # frames against true keyframes (LV-Haystack)
+    "f1": "arithmetic",
+    "f1_kept": "arithmetic",
+    "annd": "arithmetic",
+    "skipped": "arithmetic",
+    # answers
+    "right": "arithmetic",
+}
 
 ByVideo = Mapping[str, Sequence[float]]  # video -> the values of its items, in a fixed order
 
@@ -62,6 +90,58 @@ def estimate(values: ByVideo, *, draws: int = DRAWS, seed: int = SEED) -> Estima
     tail = 50 * (1 - LEVEL)
     low, high = np.percentile((weights @ sums) / (weights @ counts), [tail, 100 - tail])
     return Estimate(mean, float(low), float(high), items)
+
+
+def estimate_metric(metric: str, values: ByVideo, *, draws: int = DRAWS, seed: int = SEED) -> Estimate:
+    """The mean that a metric is reported with, and its interval by resampling whole videos.
+
+    Args:
+        metric: a key of :data:`MEANS`. A geometric mean is exp(mean log max(value, .01)).
+        values: of every video; an item for which a selector found nothing counts with its score 0, not left out.
+        draws: resamplings.
+        seed: of the resamplings.
+
+    Raises:
+        ValueError: the metric is unknown, or there is no item.
+    """
+    if not _is_geometric(metric):
+        return estimate(values, draws=draws, seed=seed)
+    return _exponentiate(estimate(_take_logs(values), draws=draws, seed=seed))
+
+
+def compare_metric(metric: str, one: ByVideo, other: ByVideo, *, draws: int = DRAWS, seed: int = SEED) -> Estimate:
+    """Compare two selectors in the mean that the metric is reported with, paired, with an interval.
+
+    Args:
+        metric: a key of :data:`MEANS`.
+        one, other: the same items of the same videos, in the same order.
+        draws: resamplings.
+        seed: of the resamplings.
+
+    Returns:
+        Of an arithmetic mean ``one`` - ``other``, where 0 says they are equal. Of a geometric mean their ratio, where
+        1 says so.
+
+    Raises:
+        ValueError: the metric is unknown, or they share no video or have different numbers of items in one.
+    """
+    if not _is_geometric(metric):
+        return difference(one, other, draws=draws, seed=seed)
+    return _exponentiate(difference(_take_logs(one), _take_logs(other), draws=draws, seed=seed))
+
+
+def _is_geometric(metric: str) -> bool:
+    if metric not in MEANS:
+        raise ValueError(f"metric must be one of {', '.join(MEANS)}; got {metric!r}. For other values use estimate()")
+    return MEANS[metric] == "geometric"
+
+
+def _take_logs(values: ByVideo) -> dict[str, list[float]]:
+    return {video: [math.log(max(value, FLOOR)) for value in row] for video, row in values.items()}
+
+
+def _exponentiate(one: Estimate) -> Estimate:
+    return Estimate(math.exp(one.mean), math.exp(one.low), math.exp(one.high), one.count)
 
 
 def difference(one: ByVideo, other: ByVideo, *, draws: int = DRAWS, seed: int = SEED) -> Estimate:

@@ -6,17 +6,15 @@ segment that begins and ends in the same second lasts one second.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kframes_plugin.types import Span
-from kframes_training.evaluation.statistics import ByVideo, Estimate, difference, estimate
+from kframes_training.evaluation.statistics import ByVideo, Estimate, compare_metric, estimate_metric
 
 GRACE = 1.0  # seconds added to the end of every segment
-FLOOR = 0.01  # least UKSS of an item in the mean of a data set
 EXPONENTS = np.arange(11) / 10
 KFS_METRICS = ("kfr", "shr", "bsr", "bds", "ukss")
 
@@ -71,28 +69,17 @@ def kfs_mean(items: Iterable[Mapping[str, float]]) -> dict[str, float]:
         ValueError: no item.
     """
     rows = list(items)
-    if not rows:
-        raise ValueError("a mean needs at least one item; got none")
-    means = {name: sum(row[name] for row in rows) / len(rows) for name in KFS_METRICS}
-    return means | {"ukss": math.exp(sum(math.log(max(row["ukss"], FLOOR)) for row in rows) / len(rows))}
+    return {name: estimate_metric(name, {"all": [row[name] for row in rows]}).mean for name in KFS_METRICS}
 
 
 def ukss_mean(values: ByVideo) -> Estimate:
-    """The geometric mean of :func:`kfs_mean` over all items, with its interval by bootstrap over videos."""
-    return _exponential(estimate(_logs(values)))
+    """:func:`~kframes_training.evaluation.statistics.estimate_metric` of UKSS."""
+    return estimate_metric("ukss", values)
 
 
 def ukss_ratio(one: ByVideo, other: ByVideo) -> Estimate:
-    """Geometric mean of ``one`` over that of ``other``, paired: the same items of the same videos."""
-    return _exponential(difference(_logs(one), _logs(other)))
-
-
-def _logs(values: ByVideo) -> dict[str, list[float]]:
-    return {video: [math.log(max(value, FLOOR)) for value in row] for video, row in values.items()}
-
-
-def _exponential(one: Estimate) -> Estimate:
-    return Estimate(math.exp(one.mean), math.exp(one.low), math.exp(one.high), one.count)
+    """:func:`~kframes_training.evaluation.statistics.compare_metric` of UKSS: a ratio of geometric means."""
+    return compare_metric("ukss", one, other)
 
 
 def _inside(times: NDArray[np.float64], segments: Sequence[Span], grace: float) -> tuple[NDArray[np.bool_], float]:
