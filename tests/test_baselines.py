@@ -24,7 +24,7 @@ from kframes_training.evaluation.baselines import (
     watershed,
     wfs_sb,
 )
-from kframes_training.evaluation.baselines.common import shares
+from kframes_training.evaluation.baselines.common import share
 from kframes_training.evaluation.baselines.focus import explored
 from kframes_training.evaluation.baselines.wfs_sb import _mmr, _reconstruct_detail, _segments
 from kframes_training.evaluation.conformance import contestants, failures_of, features_of, markdown, tried
@@ -50,11 +50,21 @@ def test_three_uniform_conventions():
     assert call(uniform_linspace, scores, 1) == [0]
 
 
-def test_top_k_takes_the_lower_index_of_equals_and_faithful_the_nan():
+def test_top_k_takes_the_best_and_faithful_the_nan():
     scores = [0.5, 0.9, 0.9, np.nan, 0.1]
     assert call(top_k, scores, 2) == [1, 2]
     assert call(top_k, scores, 3) == [0, 1, 2]
     assert call(top_k, scores, 1, faithful=True) == [3]
+
+
+@pytest.mark.parametrize(("count", "k"), [(64, 8), (230, 8), (1000, 33)])
+def test_top_k_of_equal_scores_is_spread_and_faithful_takes_the_first(count, k):
+    made = call(top_k, np.zeros(count), k)
+    assert max(np.diff([0, *made, count])) <= 2 * count / k
+    assert call(top_k, np.zeros(count), k, faithful=True) == list(range(k))
+    scores = np.zeros(count)
+    scores[5] = 1.0
+    assert 5 in call(top_k, scores, k)
 
 
 def test_a_gap_keeps_frames_apart_until_it_cannot():
@@ -95,7 +105,7 @@ def test_bolt_by_hand():
     assert call(bolt, scores, 1, faithful=True) == [4]
     assert call(bolt, scores, 2, faithful=True) == [2, 2] or call(bolt, scores, 2, faithful=True) == [4, 4]
     assert call(bolt, scores, 2) == [1, 4]  # levels .25 and .75
-    assert call(bolt, [0, 0, 1, 0], 3)[1:] != []  # the mass of one frame is not enough: others come by even shares
+    assert call(bolt, [0, 0, 1, 0], 3)[1:] != []  # the mass of one frame is not enough: others come by even share
     assert len(set(call(bolt, [0, 0, 1, 0], 3))) == 3
 
 
@@ -197,10 +207,12 @@ def test_the_oracle_serves_every_true_span_first():
 
 
 def test_shares_are_exact_and_within_their_room():
-    assert shares([1, 1, 1], 7) == [3, 2, 2]
-    assert shares([0, 0], 3) == [2, 1]
-    assert shares([5, 1], 6, [2, 9]) == [2, 4]
-    assert shares([1, 1], 9, [2, 3]) == [2, 3]
+    assert share([1, 1, 1], 7) == [3, 2, 2]
+    assert share([0, 0], 3) == [2, 1]
+    assert share([5, 1], 6, [2, 9]) == [2, 4]
+    assert share([1, 1], 9, [2, 3]) == [2, 3]
+    assert share([1] * 9, 3) == [1, 1, 1, 0, 0, 0, 0, 0, 0], "best first"
+    assert share([1] * 9, 3, places=range(9)) == [0, 1, 0, 0, 1, 0, 0, 1, 0], "in time order"
 
 
 @pytest.mark.parametrize("count", [14, 37, 200, 511])

@@ -1,6 +1,6 @@
 """Shares k frames over parts of a video: by largest remainder, or by expected coverage. Pure, numpy only.
 
-Parts that are worth the same are never served in the order of the list: those that get a frame are spread over time.
+Where parts are worth the same and k is too small for all of them, those that get a frame are spread over time.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def spread(places: Floats, k: int) -> Ints:
     return chosen
 
 
-def choose_best(worth: Floats, places: Floats, k: int) -> Ints:
+def choose_best(worth: Floats, places: Floats | None, k: int) -> Ints:
     """Choose the k indices of the most worth; of equals for which k is too small, some spread over their places.
 
     Args:
         worth: (m,).
-        places: (m,) ascending, seconds or any other order.
+        places: (m,) ascending, seconds or any other order. None: the equals come best first, so the first are taken.
         k: 0..m.
 
     Returns:
@@ -46,12 +46,14 @@ def choose_best(worth: Floats, places: Floats, k: int) -> Ints:
     """
     if not k:
         return np.zeros(0, dtype=np.int64)
+    if places is None:
+        return np.sort(np.argsort(-worth, kind="stable")[:k])
     edge = np.sort(worth)[len(worth) - k]
     better, equal = np.flatnonzero(worth > edge), np.flatnonzero(worth == edge)
     return np.sort(np.concatenate([better, equal[spread(places[equal], k - len(better))]]))
 
 
-def share_by_remainder(k: int, wanted: Floats, weight: Floats, room: Ints, places: Floats) -> Ints:
+def share_by_remainder(k: int, wanted: Floats, weight: Floats, room: Ints, places: Floats | None) -> Ints:
     """Share k by largest remainder, exactly; equal remainders are served spread over their places.
 
     Args:
@@ -59,7 +61,7 @@ def share_by_remainder(k: int, wanted: Floats, weight: Floats, room: Ints, place
         wanted: (m,) >= 0; k is shared in proportion to it.
         weight: (m,) > 0; shares what is left when those who wanted more are full.
         room: (m,) the most that each can take, >= 0.
-        places: (m,) ascending.
+        places: (m,) ascending. None: of equal remainders the first are served.
 
     Returns:
         (m,) counts, whose sum is k.
@@ -76,7 +78,7 @@ def share_by_remainder(k: int, wanted: Floats, weight: Floats, room: Ints, place
         able = np.flatnonzero((room - counts - step > 0) & (share > 0))
         left = min(k - int(whole.sum()), len(able))
         remainder = np.round(exact - whole, DIGITS)[able]
-        step[able[choose_best(remainder, places[able], left)]] += 1
+        step[able[choose_best(remainder, None if places is None else places[able], left)]] += 1
         counts += step
         k -= int(step.sum())
     return counts
@@ -124,14 +126,16 @@ def spread_by_coverage(
     # logarithms, for decay ** n is 0 for large n
     with np.errstate(divide="ignore"):
         worth = np.log(weight)
-    fall = np.log(decay) * length.mean() / length if len(length) else length
+    relative = length / length.mean() if len(length) else length
     places, counts = np.arange(len(room), dtype=np.float64), np.zeros(len(room), dtype=np.int64)
     left = min(k, int(room.sum()))
     while left:
         free = counts < room
         if np.isneginf(worth[free]).all():
             worth = np.zeros(len(room))
-        gain = np.where(free, np.round(worth + counts * fall, DIGITS), -np.inf)
+        # at the mean length the exponent is n; scenes of one weight fill up as by Sainte-Lague, in proportion to length
+        fallen = np.where(counts > 0, np.maximum((counts + 0.5) / relative - 0.5, 0.0), 0.0)
+        gain = np.where(free, np.round(worth + fallen * np.log(decay), DIGITS), -np.inf)
         equal = np.flatnonzero(gain == gain.max())
         if alike is None:
             served = equal[spread(places[equal], min(left, len(equal)))]

@@ -1,9 +1,9 @@
-"""Ends of clips -> cuts: who sees only the candidates cannot know when between two of them a scene begins.
+"""Moves the ends of clips to cuts. A selector sees only candidates and cannot know where between two a scene begins.
 
-Where the two candidates on either side of a clip's end differ, the cut between them is looked for like a word in a
-dictionary: a frame from between belongs to the side that it resembles more. All ends of all clips are narrowed down
-together, each round in one pass of the decoder: first by I-frames, which cost one decoded picture each, then by frames
-of the one group of pictures that is left.
+Where the two candidates on either side of a clip's end differ, a binary search finds the cut between them: a frame from
+between belongs to the side that it resembles more. All ends of all clips are searched together, each round in one pass
+of the decoder: first by I-frames, which cost one decoded picture each, then by frames of the one group of pictures that
+is left.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kframes_plugin.clips.scenes import DEFAULT_RULE, NEAR, FrameHistograms, frame_difference, frame_histograms
 from kframes_plugin.types import Candidates, Clip, Frame
-from kframes_plugin.video import OpenVideo
-from kframes_plugin.video.open_video import Size
+
+if TYPE_CHECKING:
+    from kframes_plugin.video import OpenVideo
+    from kframes_plugin.video.open_video import Size
 
 CLOSE = 0.25  # seconds between the two frames at a cut, at most (or neighbours, in slower videos)
 AROUND = 0.5  # seconds before and after a cut in which motion is measured
-I_FRAMES = 16  # I-frames of a gap that are looked at in one round
-BUDGET = 1000  # frames decoded for one query; ends still open then stay as they were
+I_FRAMES = 16  # I-frames of a gap that are decoded in one round
+BUDGET = 1000  # frames decoded for one query; ends whose cut is not found by then stay as they were
 ALIKE = 0.5  # of the jump between the two sides: a frame further than this from the clip's side is not in the clip
 CACHE = "snapping"  # key in Candidates.cache
 _End = tuple[int, bool]  # (number of the gap, whether the clip starts there)
@@ -50,36 +53,39 @@ class _Gap:
 def snap_to_cuts(
     clips: Sequence[Clip], candidates: Candidates, video: OpenVideo, *, size: Size = None, budget: int = BUDGET
 ) -> list[Clip]:
-    """The clips with their ends moved to the cuts next to them, in their order.
+    """Move the ends of the clips to the cuts next to them.
 
     An end moves only between the last candidate on its one side and the first on its other, and only if there is a
     cut: two frames at most 0.25 s apart (or neighbours) whose difference exceeds what moves around them, by the rule
-    of :class:`~kframes_plugin.clips.scenes.CutRule`. Else it stays, as it does where only the camera moves.
+    of :class:`~kframes_plugin.clips.scenes.CutRule`. Otherwise it stays, as it does where only the camera moves.
 
     Args:
         clips: as a selector named them.
         candidates: the frames that it saw.
         video: where they come from.
         size: of the candidates, as for :meth:`~kframes_plugin.video.OpenVideo.candidates`.
-        budget: frames that may be decoded, >= 0; it is looked at after each round.
+        budget: frames that may be decoded, >= 0; it is checked after each round.
+
+    Returns:
+        The clips in their order, with the same priorities, reasons and scores.
 
     Raises:
         VideoError: decoding fails.
     """
     times = [frame.timestamp for frame in candidates]
     ends = {end for clip in clips for end in _ends(clip, times) if 0 < end[0] < len(times)}
-    looked = _Looked(candidates, video, size)
+    histograms = _Histograms(candidates, video, size)
     for place, _ in ends:
-        looked.candidate(candidates[place - 1])
-        looked.candidate(candidates[place])
+        histograms.add_candidate(candidates[place - 1])
+        histograms.add_candidate(candidates[place])
     gaps = {(place, starts): _Gap(times[place - 1], times[place], starts) for place, starts in sorted(ends)}
-    gaps = {end: gap for end, gap in gaps.items() if looked.jump(gap.low, gap.high) > DEFAULT_RULE.threshold}
-    begin, still = video.frames_decoded, _wide(gaps, video)
+    gaps = {end: gap for end, gap in gaps.items() if histograms.jump(gap.low, gap.high) > DEFAULT_RULE.threshold}
+    begin, still = video.frames_decoded, _find_wide(gaps, video)
     while still and video.frames_decoded - begin < budget:
-        _narrow(gaps, still, looked)
-        still = _wide(gaps, video)
-    cuts = {end: gap.high for end, gap in gaps.items() if end not in still and _is_cut(gap, looked)}
-    return [_moved(clip, times, cuts) for clip in clips]
+        _narrow(gaps, still, histograms)
+        still = _find_wide(gaps, video)
+    cuts = {end: gap.high for end, gap in gaps.items() if end not in still and _is_cut(gap, histograms)}
+    return [_move(clip, times, cuts) for clip in clips]
 
 
 def _ends(clip: Clip, times: Sequence[float]) -> tuple[_End, _End]:
@@ -87,34 +93,34 @@ def _ends(clip: Clip, times: Sequence[float]) -> tuple[_End, _End]:
     return (bisect_left(times, clip.start - NEAR), True), (bisect_left(times, clip.end - NEAR), False)
 
 
-def _wide(gaps: Mapping[_End, _Gap], video: OpenVideo) -> dict[_End, NDArray[np.float64]]:
-    """The gaps that can be narrowed further, with the timestamps to look at next."""
+def _find_wide(gaps: Mapping[_End, _Gap], video: OpenVideo) -> dict[_End, NDArray[np.float64]]:
+    """The gaps that can be narrowed further, with the timestamps to decode next."""
     return {end: inside for end, gap in gaps.items() if len(inside := _probes(gap, video))}
 
 
-def _narrow(gaps: Mapping[_End, _Gap], probes: Mapping[_End, NDArray[np.float64]], looked: _Looked) -> None:
-    """One round: every gap by its frames, which are decoded together."""
-    looked.at(np.concatenate(list(probes.values())).tolist())
+def _narrow(gaps: Mapping[_End, _Gap], probes: Mapping[_End, NDArray[np.float64]], histograms: _Histograms) -> None:
+    """Narrow every gap by its frames, which are decoded together: one round."""
+    histograms.decode(np.concatenate(list(probes.values())).tolist())
     for end, inside in probes.items():
         gap = gaps[end]
         while len(inside):
             middle = float(inside[len(inside) // 2])
-            if _is_before(gap, middle, looked):
+            if _is_before(gap, middle, histograms):
                 gap.low = middle
             else:
                 gap.high = middle
             inside = inside[(inside > gap.low) & (inside < gap.high)]
 
 
-def _is_before(gap: _Gap, middle: float, looked: _Looked) -> bool:
+def _is_before(gap: _Gap, middle: float, histograms: _Histograms) -> bool:
     """On which side of the cut a frame is. One that is like neither is not in the clip: there are several cuts."""
-    before, after = looked.jump(gap.low, middle), looked.jump(middle, gap.high)
-    within = max(DEFAULT_RULE.sparse_threshold, ALIKE * looked.jump(gap.low, gap.high))
+    before, after = histograms.jump(gap.low, middle), histograms.jump(middle, gap.high)
+    within = max(DEFAULT_RULE.sparse_threshold, ALIKE * histograms.jump(gap.low, gap.high))
     return after >= before or after > within if gap.starts else before < after and before <= within
 
 
 def _probes(gap: _Gap, video: OpenVideo) -> NDArray[np.float64]:
-    """Timestamps inside the gap to look at next; none once it is a cut's width.
+    """Timestamps inside the gap to decode next; none once it is as narrow as a cut.
 
     Its I-frames first. When these are used up, frames all over it at a cut's width: to decode the last of them is to
     decode the others too.
@@ -130,43 +136,43 @@ def _probes(gap: _Gap, video: OpenVideo) -> NDArray[np.float64]:
     return np.empty(0)
 
 
-class _Looked:
-    """Histograms of the frames looked at for these clips, by timestamp.
+class _Histograms:
+    """Histograms of the frames that the search for these clips' cuts has come to, by timestamp.
 
-    Others, from earlier queries, are kept with the candidates so that nothing is decoded twice; but they do not count
-    as looked at: what is found must not depend on what was asked before.
+    Those of earlier queries are kept with the candidates so that nothing is decoded twice. They take no part in the
+    search before it comes to them: the cuts must not depend on what was asked before.
     """
 
     def __init__(self, candidates: Candidates, video: OpenVideo, size: Size) -> None:
         self.kept: dict[float, FrameHistograms] = candidates.cache.setdefault(CACHE, {})
         self.video, self.size = video, size
-        self.found: dict[float, FrameHistograms] = {}
+        self.reached: dict[float, FrameHistograms] = {}
 
-    def candidate(self, frame: Frame) -> None:
+    def add_candidate(self, frame: Frame) -> None:
         if frame.timestamp not in self.kept:
             self.kept[frame.timestamp] = frame_histograms(frame.image)
-        self.found[frame.timestamp] = self.kept[frame.timestamp]
+        self.reached[frame.timestamp] = self.kept[frame.timestamp]
 
-    def at(self, times: Iterable[float]) -> None:
+    def decode(self, times: Iterable[float]) -> None:
         wanted = sorted(set(times))
         new = [time for time in wanted if time not in self.kept]
         for time, frame in zip(new, self.video.frames_at(new, size=self.size), strict=True):
             self.kept[time] = frame_histograms(frame.image)
-        self.found |= {time: self.kept[time] for time in wanted}
+        self.reached |= {time: self.kept[time] for time in wanted}
 
     def jump(self, one: float, other: float) -> float:
-        return frame_difference(self.found[one], self.found[other])
+        return frame_difference(self.reached[one], self.reached[other])
 
 
-def _is_cut(gap: _Gap, looked: _Looked) -> bool:
+def _is_cut(gap: _Gap, histograms: _Histograms) -> bool:
     """Whether the jump exceeds what moves between the frames seen just before it and just after it."""
-    motion = [looked.jump(time, gap.low) for time in looked.found if NEAR < gap.low - time <= AROUND]
-    motion += [looked.jump(gap.high, time) for time in looked.found if NEAR < time - gap.high <= AROUND]
+    motion = [histograms.jump(time, gap.low) for time in histograms.reached if NEAR < gap.low - time <= AROUND]
+    motion += [histograms.jump(gap.high, time) for time in histograms.reached if NEAR < time - gap.high <= AROUND]
     limit = DEFAULT_RULE.threshold + DEFAULT_RULE.ratio * (sum(motion) / len(motion) if motion else 0.0)
-    return looked.jump(gap.low, gap.high) > limit
+    return histograms.jump(gap.low, gap.high) > limit
 
 
-def _moved(clip: Clip, times: Sequence[float], cuts: dict[_End, float]) -> Clip:
+def _move(clip: Clip, times: Sequence[float], cuts: dict[_End, float]) -> Clip:
     first, last = _ends(clip, times)
     start, end = cuts.get(first, clip.start), cuts.get(last, clip.end)
     return replace(clip, start=start, end=end) if start < end else clip

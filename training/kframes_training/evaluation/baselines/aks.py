@@ -13,10 +13,10 @@ from kframes_training.evaluation.baselines.common import (
     Floats,
     Ints,
     best_first,
-    filled,
+    fill_up,
     finite,
     nan_first,
-    shares,
+    share,
     unit,
 )
 
@@ -52,9 +52,9 @@ def aks(
     leaves = [leaf for leaf in _leaves(values, k, t1, t2, depth) if len(leaf[1])]
     # among equal remainders the leaf with the best frame goes first
     leaves.sort(key=lambda leaf: -values[leaf[1]].max())
-    budget = shares([2.0**-level for level, _ in leaves], min(k, len(values)), [len(part) for _, part in leaves])
+    budget = share([2.0**-level for level, _ in leaves], min(k, len(values)), [len(part) for _, part in leaves])
     chosen = [int(i) for (_, part), n in zip(leaves, budget, strict=True) for i in part[best_first(values[part])][:n]]
-    return filled(chosen, values, k)
+    return fill_up(chosen, values, k)
 
 
 def _faithful(scores: Floats, k: int, t1: float, t2: float, depth: int) -> list[int]:

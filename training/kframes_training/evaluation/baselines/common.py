@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from kframes_plugin.clips.sharing import Floats as Floats
+from kframes_plugin.clips.sharing import Ints as Ints
+from kframes_plugin.clips.sharing import choose_best, share_by_remainder
 
 
 def finite(scores: ArrayLike) -> Floats:
-    """(n,) scores in which a NaN or -inf is the lowest finite score and +inf the highest; all 0 where none is finite."""
+    """Scores (n,) in which a NaN or -inf is the lowest finite score and +inf the highest; all 0 where none is finite."""
     values = np.array(scores, np.float64).reshape(-1)
     known = np.isfinite(values)
     if not known.any():
         return np.zeros_like(values)
     low, high = values[known].min(), values[known].max()
-    filled: Floats = np.where(known, values, np.where(values == np.inf, high, low))
-    return filled
+    replaced: Floats = np.where(known, values, np.where(values == np.inf, high, low))
+    return replaced
 
 
 def unit(values: Floats) -> Floats:
@@ -46,37 +47,32 @@ def nan_first(scores: Floats) -> Ints:
     return best_first(np.where(np.isnan(scores), np.inf, scores))
 
 
-def filled(chosen: Iterable[int], scores: Floats, k: int) -> list[int]:
-    """The first k distinct of ``chosen``, filled up with the best of the rest, in order of time."""
+def fill_up(chosen: Iterable[int], scores: Floats, k: int) -> list[int]:
+    """The first k distinct of ``chosen``, filled up with the best of the rest, in order of time.
+
+    Of equal scores those are taken that lie all over the rest.
+    """
+    k = min(k, len(scores))
     kept = list(dict.fromkeys(int(index) for index in chosen))[:k]
-    have = set(kept)
-    for index in best_first(scores):
-        if len(kept) >= min(k, len(scores)):
-            break
-        if int(index) not in have:
-            kept.append(int(index))
-    return sorted(kept)
+    rest = np.setdiff1d(np.arange(len(scores)), kept)
+    best = rest[choose_best(scores[rest], rest.astype(np.float64), k - len(kept))]
+    return sorted([*kept, *best.tolist()])
 
 
-def shares(weights: ArrayLike, total: int, room: Sequence[int] | None = None) -> list[int]:
-    """``total`` shared in proportion to the weights by largest remainder, exactly, no part above its room.
+def share(
+    weights: ArrayLike, total: int, room: Sequence[int] | None = None, places: ArrayLike | None = None
+) -> list[int]:
+    """Share ``total`` in proportion to the weights by largest remainder, exactly, no part above its room.
 
     Args:
         weights: (m,) >= 0; equal shares where all are 0.
         total: >= 0.
         room: (m,) most a part can take; None: no limit. Where the room is less than ``total`` it is all taken.
+        places: (m,) of the parts in time, rising: of equal remainders those that lie apart are served. None: the
+            parts come best first, and the first are served.
     """
     weight = np.asarray(weights, np.float64)
-    limit = np.full(len(weight), total) if room is None else np.asarray(room)
-    given, total = np.zeros(len(weight), np.int64), min(total, int(limit.sum()))
-    while left := total - int(given.sum()):
-        open_ = given < limit
-        mass = np.where(open_, weight, 0.0)
-        mass = mass if mass.sum() > 0 else open_.astype(np.float64)
-        want = mass / mass.sum() * left
-        whole = np.minimum(np.floor(want + 1e-12).astype(np.int64), limit - given)
-        given += whole
-        if rest := min(left - int(whole.sum()), int((given < limit).sum())):
-            remainder = np.where(given < limit, want - np.floor(want + 1e-12), -np.inf)
-            given[np.argsort(-remainder, kind="stable")[:rest]] += 1
+    limit = np.full(len(weight), total) if room is None else np.asarray(room, np.int64)
+    where = None if places is None else np.asarray(places, np.float64)
+    given = share_by_remainder(min(total, int(limit.sum())), weight, np.ones(len(weight)), limit, where)
     return [int(part) for part in given]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kframes_training.evaluation.baselines.common import Floats, Ints, best_first, filled, finite, shares
+from kframes_training.evaluation.baselines.common import Floats, Ints, best_first, fill_up, finite, share
 
 ARM_SECONDS, LEAST_ARMS = 16.0, 8
 ZOOM_SHARE, ZOOM_LEAST, ZOOM_STRIDE = 0.25, 4, 1.0
@@ -21,8 +21,8 @@ TEMPERATURE = 0.06
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What was scored: arm of every frame, the scored frames of the coarse and of all looks, arms by falling UCB."""
+class _Exploration:
+    """What was scored: arm of every frame, the scored frames of the coarse and of both rounds, arms by falling UCB."""
 
     arms: Ints
     coarse: NDArray[np.bool_]
@@ -51,21 +51,21 @@ def focus(
     values = np.asarray(scores, np.float64) if faithful else finite(scores)
     times = np.asarray(times, np.float64)
     rng = np.random.default_rng(seed)
-    look = _explore(values, times, duration, rng)
-    known = np.flatnonzero(look.scored)
+    seen = _explore(values, times, duration, rng)
+    known = np.flatnonzero(seen.scored)
     guess = np.interp(times, times[known], values[known])
     gap = min(0.25 * duration / k, 1.0)
     chosen: list[int] = []
     for index in known[best_first(values[known])][: max(1, round(TOP_SHARE * k))]:
         _take(chosen, int(index), times, gap, k)
-    ranked = look.ranked if faithful else _by_ucb(look.arms, values, look.scored)
+    ranked = seen.ranked if faithful else _by_ucb(seen.arms, values, seen.scored)
     best = ranked[: int(np.clip(round(BEST_SHARE * len(ranked)), BEST_LEAST, BEST_MOST))]
-    for arm, wanted in zip(best, shares(np.ones(len(best)), k - len(chosen)), strict=True):
-        members, have = np.flatnonzero(look.arms == arm), len(chosen)
+    for arm, wanted in zip(best, share(np.ones(len(best)), k - len(chosen)), strict=True):
+        members, have = np.flatnonzero(seen.arms == arm), len(chosen)
         for index in _by_softmax(members, guess[members], rng):
             if len(chosen) < have + wanted:
                 _take(chosen, index, times, gap, k)
-    return sorted(chosen) if faithful else filled(chosen, np.where(look.scored, values, guess), k)
+    return sorted(chosen) if faithful else fill_up(chosen, np.where(seen.scored, values, guess), k)
 
 
 def explored(scores: Floats, times: Floats, duration: float, *, seed: int = 42) -> NDArray[np.bool_]:
@@ -73,7 +73,7 @@ def explored(scores: Floats, times: Floats, duration: float, *, seed: int = 42) 
     return _explore(finite(scores), np.asarray(times, np.float64), duration, np.random.default_rng(seed)).scored
 
 
-def _explore(values: Floats, times: Floats, duration: float, rng: np.random.Generator) -> _Look:
+def _explore(values: Floats, times: Floats, duration: float, rng: np.random.Generator) -> _Exploration:
     wanted = min(len(times), max(LEAST_ARMS, round(duration / ARM_SECONDS)))
     _, arms = np.unique(np.minimum((times / duration * wanted).astype(np.int64), wanted - 1), return_inverse=True)
     coarse = np.zeros(len(times), bool)
@@ -88,7 +88,7 @@ def _explore(values: Floats, times: Floats, duration: float, rng: np.random.Gene
         for index in np.flatnonzero(arms == arm):
             if times[index] - last >= ZOOM_STRIDE - 1e-9:
                 scored[index], last = True, times[index]
-    return _Look(arms, coarse, scored, ranked)
+    return _Exploration(arms, coarse, scored, ranked)
 
 
 def _by_ucb(arms: Ints, values: Floats, scored: NDArray[np.bool_]) -> Ints:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kframes_training.evaluation.baselines.common import Floats, filled, finite, unit_rows
+from kframes_training.evaluation.baselines.common import Floats, fill_up, finite, unit_rows
 
 BANDWIDTHS = np.array([0.125, 0.25, 0.5, 1.0, 2.0])
 TINY = 1e-10  # what is left of a frame that the chosen ones span wholly
@@ -58,7 +58,7 @@ def mdp3(
     worth = (2 / lam) * np.log(_kernel(2 - 2 * cosines))
     alike = _kernel(np.maximum(2 - 2 * points @ points.T, 0.0))
     chosen = _by_segments(worth, alike, k, size) if size else _greedy(worth, alike, k)[0]
-    return sorted(chosen) if faithful else filled(chosen, values, k)
+    return sorted(chosen) if faithful else fill_up(chosen, values, k)
 
 
 def _kernel(squared: Floats) -> Floats:

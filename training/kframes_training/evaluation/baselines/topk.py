@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from kframes_training.evaluation.baselines.common import Floats, best_first, filled, finite, nan_first
+from kframes_training.evaluation.baselines.common import Floats, best_first, fill_up, finite, nan_first
 
 
 def top_k(
     scores: Floats, times: Floats, k: int, *, duration: float, faithful: bool = False, **unused: Any
 ) -> list[int]:
-    """The k largest, ties to the lower index. Faithful: a NaN counts as the largest."""
-    order = nan_first(scores) if faithful else best_first(finite(scores))
-    return sorted(int(index) for index in order[:k])
+    """The k largest. Of equals that k is too small for, some that lie apart; faithful: the first, and a NaN is best."""
+    if faithful:
+        return sorted(int(index) for index in nan_first(scores)[:k])
+    return fill_up((), finite(scores), k)
 
 
 def top_k_gap(
@@ -44,7 +45,7 @@ def top_k_gap(
         if faithful or gap < 1e-6:
             break
         gap /= 2
-    return sorted(chosen) if faithful else filled(chosen, values, k)
+    return sorted(chosen) if faithful else fill_up(chosen, values, k)
 
 
 def stratified(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kframes_training.evaluation.baselines.common import Floats, best_first, filled, finite, nan_first
+from kframes_training.evaluation.baselines.common import Floats, best_first, fill_up, finite, nan_first
 
 
 def watershed(
@@ -34,7 +34,7 @@ def watershed(
     values = np.asarray(scores, np.float64) if faithful else finite(scores)
     basins = _peaks_of_basins(values)
     wanted = k if anchors is None else anchors
-    places = basins if len(basins) <= wanted else _thinned(basins, values, wanted)
+    places = basins if len(basins) <= wanted else _thin(basins, values, wanted)
     reach = max(1, 4 * k // max(1, len(places)))
     likeness = None if features is None else np.asarray(features, np.float64) @ np.asarray(features, np.float64).T
     inside = np.zeros(len(values), bool)
@@ -45,7 +45,7 @@ def watershed(
     order = nan_first if faithful else best_first
     if len(chosen) >= k:
         return sorted(int(i) for i in chosen[order(values[chosen])][:k])
-    return sorted(int(i) for i in order(values)[:k]) if faithful else filled(chosen, values, k)
+    return sorted(int(i) for i in order(values)[:k]) if faithful else fill_up(chosen, values, k)
 
 
 def _peaks_of_basins(values: Floats) -> list[int]:
@@ -55,7 +55,7 @@ def _peaks_of_basins(values: Floats) -> list[int]:
     return [int(part[np.argmax(values[part])]) for part in parts if len(part)]
 
 
-def _thinned(peaks: list[int], values: Floats, wanted: int) -> list[int]:
+def _thin(peaks: list[int], values: Floats, wanted: int) -> list[int]:
     """k-means over the peaks' places (Lloyd, started evenly); of each group its best peak."""
     places = np.array(peaks, np.float64)
     centres = np.quantile(places, (np.arange(wanted) + 0.5) / wanted)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kframes_training.evaluation.baselines.common import Floats, Ints, filled, finite, shares
+from kframes_training.evaluation.baselines.common import Floats, Ints, fill_up, finite, share
 
 WAVELET = "db4"
 WEIGHTS = (0.3, 0.4, 0.2, 0.1)  # of length, mean, maximum, variance ratio in a segment's importance
@@ -40,9 +40,9 @@ def wfs_sb(
     room = None if faithful else [len(part) for part in parts]
     if not np.isfinite(weight).all():  # faithful, with a NaN: the softmax is NaN everywhere; all segments alike
         weight = np.ones(len(parts))
-    budget = shares(weight, k, room)
+    budget = share(weight, k, room, [part[0] for part in parts])
     chosen = [i for part, n in zip(parts, budget, strict=True) for i in _mmr(values, part, n, features, lam)]
-    return sorted(chosen) if faithful else filled(chosen, values, k)
+    return sorted(chosen) if faithful else fill_up(chosen, values, k)
 
 
 def _segments(values: Floats) -> list[Ints]:
