@@ -13,6 +13,7 @@ from kframes_training.evaluation.baselines.common import (
     Floats,
     Ints,
     best_first,
+    best_spread,
     fill_up,
     finite,
     nan_first,
@@ -40,7 +41,7 @@ def aks(
     A node is a leaf when mean(its k best) - mean(all of it) > t1 and its deviation > t2, or at the full depth.
     Faithful: a leaf at depth d gives int(k / 2^d) frames, so that with all 32 leaves there is none for k < 32, and
     nothing at all on constant scores. Mended: shares of 1 / 2^d by largest remainder, remainders to the leaves with
-    the best frames first.
+    the best frames first, of equals to some that lie apart.
 
     Args:
         t1, t2: thresholds on scores scaled to 0..1.
@@ -51,7 +52,8 @@ def aks(
     values = unit(finite(scores))
     leaves = [leaf for leaf in _leaves(values, k, t1, t2, depth) if len(leaf[1])]
     # among equal remainders the leaf with the best frame goes first
-    leaves.sort(key=lambda leaf: -values[leaf[1]].max())
+    leaves.sort(key=lambda leaf: leaf[1][0])
+    leaves = [leaves[place] for place in best_spread(np.array([values[part].max() for _, part in leaves]))]
     budget = share([2.0**-level for level, _ in leaves], min(k, len(values)), [len(part) for _, part in leaves])
     chosen = [int(i) for (_, part), n in zip(leaves, budget, strict=True) for i in part[best_first(values[part])][:n]]
     return fill_up(chosen, values, k)

@@ -42,6 +42,25 @@ def best_first(scores: Floats) -> Ints:
     return np.argsort(-scores, kind="stable").astype(np.int64)
 
 
+def best_spread(scores: Floats) -> Ints:
+    """Indices by falling score; of equals, however many are taken, those taken lie all over them.
+
+    Equals come in the order of their places with the bits reversed: the first, the middle, the quarters ... (van der
+    Corput, 1935).
+    """
+    order = best_first(scores)
+    bounds = np.flatnonzero(np.diff(scores[order])) + 1
+    return np.concatenate([group[_reverse_bits(len(group))] for group in np.split(order, bounds)])
+
+
+def _reverse_bits(count: int) -> Ints:
+    """The numbers 0..count-1 in the order of their reversed bits: 0, 2, 1, 3 for four."""
+    numbers = np.arange(count)
+    bits = max(1, int(count - 1).bit_length())
+    reverse = sum(((numbers >> bit) & 1) << (bits - 1 - bit) for bit in range(bits))
+    return np.argsort(reverse).astype(np.int64)
+
+
 def nan_first(scores: Floats) -> Ints:
     """Indices by falling score as torch.topk and heapq in the originals have it: a NaN counts as the highest."""
     return best_first(np.where(np.isnan(scores), np.inf, scores))

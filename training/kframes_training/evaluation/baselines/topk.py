@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kframes_training.evaluation.baselines.common import Floats, best_first, fill_up, finite, nan_first
+from kframes_training.evaluation.baselines.common import Floats, best_spread, fill_up, finite, nan_first
 
 
 def top_k(
@@ -32,11 +32,12 @@ def top_k_gap(
     """Best first, none nearer than ``gap`` to one already taken.
 
     Args:
-        gap: seconds; None: .25 duration / k. Where it leaves fewer than k, faithful stops and mended halves it.
+        gap: seconds; None: .25 duration / k. Where it leaves fewer than k, faithful stops and mended halves it. Of
+            equals faithful tries the first first, mended some that lie apart.
     """
     gap = 0.25 * duration / k if gap is None else gap
     values = np.array(scores, np.float64) if faithful else finite(scores)
-    order = nan_first(values) if faithful else best_first(values)
+    order = nan_first(values) if faithful else best_spread(values)
     chosen: list[int] = []
     while len(chosen) < k:
         for index in order:
