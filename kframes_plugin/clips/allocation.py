@@ -1,4 +1,4 @@
-"""Sharing k frames over clips: ``allocate(clips, k, timestamps, duration)`` -> timestamps. Pure and deterministic.
+"""Shares k frames over clips: ``allocate(clips, k, timestamps, duration)`` -> timestamps. Pure and deterministic.
 
 Method: clip2frame of K-frames (arXiv 2510.13891): a clip gets frames in proportion to weight(priority) * length,
 by largest remainder, equally spaced inside it. The paper does not give its weights nor the dense and sparse parts
@@ -114,7 +114,7 @@ def allocate(
 def resolve(
     strategy: Strategy, clips: Sequence[Clip], k: int, duration: float, settings: Allocation = DEFAULT
 ) -> Strategy:
-    """The strategy that is really used: "auto" becomes "focused" or "hybrid", no clips become "uniform".
+    """Return the strategy that is really used: "auto" becomes "focused" or "hybrid", no clips become "uniform".
 
     "auto" is focused up to ``settings.focused_up_to`` frames and hybrid above; it is hybrid for every k when the
     clips cover more than ``settings.spread_over`` of the video.
@@ -132,14 +132,14 @@ def resolve(
 
 
 def check_strategy(strategy: Strategy) -> Strategy:
-    """The strategy, or ValueError where there is no such one."""
+    """Return the strategy; ValueError where there is no such one."""
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
     return strategy
 
 
 def covered(clips: Sequence[Clip], duration: float) -> float:
-    """Seconds of the video that lie inside at least one clip, 0..duration."""
+    """Return the seconds of the video that lie inside at least one clip, 0..duration."""
     start, end = _spans(clips, duration)
     order = np.argsort(start)
     start, end = start[order], np.maximum.accumulate(end[order])

@@ -1,4 +1,4 @@
-"""One score a candidate frame -> clips. Pure, numpy only.
+"""Turns one score per candidate frame into clips. Pure, numpy only.
 
 The scores are fitted by steps: spans of constant level, as few as the noise allows (least squares with a price a step,
 exact by dynamic programming; Jackson et al., "An algorithm for optimal partitioning of data on an interval", 2005).
@@ -59,7 +59,7 @@ PROBABILITY = RelevanceRule(p1=0.75, p2=0.5, floor=0.0, ceiling=1.0, noise=0.1) 
 def clips_from_scores(
     scores: ArrayLike, times: Sequence[float], duration: float, *, rule: RelevanceRule = RELATIVE, word: str = "score"
 ) -> list[Clip]:
-    """The clips where the scores of the candidate frames are high.
+    """Find the clips where the scores of the candidate frames are high.
 
     Args:
         scores: (n,) finite, one a candidate, higher is better.
@@ -85,7 +85,7 @@ def clips_from_scores(
     level = relevance(values, rule)
     edges = candidate_edges([float(time) for time in times], float(duration))
     clips = []
-    for first, end in _runs(level >= rule.p2):
+    for first, end in _find_runs(level >= rule.p2):
         best, peak = float(level[first:end].max()), first + int(values[first:end].argmax())
         reason = f"{word} peaks at {times[peak]:.1f} s ({values[peak]:.3f})"
         clips.append(Clip(edges[first], edges[end], "P1" if best >= rule.p1 else "P2", reason, best))
@@ -93,8 +93,8 @@ def clips_from_scores(
 
 
 def relevance(scores: NDArray[np.float64], rule: RelevanceRule = RELATIVE) -> NDArray[np.float64]:
-    """(n,) scores -> (n,) relevance in 0..1, constant between steps; all 0 where the scores are flat."""
-    levels = _step_fit(scores, rule)
+    """Turn (n,) scores into (n,) relevance in 0..1, constant between steps; all 0 where the scores are flat."""
+    levels = _fit_steps(scores, rule)
     floor = float(np.quantile(levels, FLOOR_SHARE, method="lower")) if rule.floor is None else rule.floor
     ceiling = float(levels.max()) if rule.ceiling is None else rule.ceiling
     if ceiling - floor <= (rule.flat if rule.floor is None or rule.ceiling is None else 0.0):
@@ -102,10 +102,10 @@ def relevance(scores: NDArray[np.float64], rule: RelevanceRule = RELATIVE) -> ND
     return np.clip((levels - floor) / (ceiling - floor), 0.0, 1.0)
 
 
-def _step_fit(values: NDArray[np.float64], rule: RelevanceRule) -> NDArray[np.float64]:
+def _fit_steps(values: NDArray[np.float64], rule: RelevanceRule) -> NDArray[np.float64]:
     """The best piecewise constant fit; n ** 2 / 2 sums, 5 ms for 256 scores."""
     count = len(values)
-    price = rule.penalty * _noise(values, rule) ** 2 * np.log(count)
+    price = rule.penalty * _estimate_noise(values, rule) ** 2 * np.log(count)
     centred = values - values.mean()  # the sums below would lose digits to a large mean
     sums, squares = np.r_[0.0, np.cumsum(centred)], np.r_[0.0, np.cumsum(centred**2)]
     costs, begins = np.zeros(count + 1), np.zeros(count + 1, np.int64)  # of the best fit of the first i values
@@ -123,7 +123,7 @@ def _step_fit(values: NDArray[np.float64], rule: RelevanceRule) -> NDArray[np.fl
     return fit
 
 
-def _noise(values: NDArray[np.float64], rule: RelevanceRule) -> float:
+def _estimate_noise(values: NDArray[np.float64], rule: RelevanceRule) -> float:
     """Standard deviation of a score around its level, never quite 0, so that equal values share a step."""
     if rule.noise is not None:
         return rule.noise
@@ -132,7 +132,7 @@ def _noise(values: NDArray[np.float64], rule: RelevanceRule) -> float:
     return max(min(jitter, reach / LEAST_STEPS), 1e-3 * reach, 1e-12)
 
 
-def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _find_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """[first, end) of each run of True."""
     edges = np.flatnonzero(np.diff(np.r_[False, mask, False].astype(np.int8)))
     return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]

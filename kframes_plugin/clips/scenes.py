@@ -1,6 +1,6 @@
-"""Cuts -> scenes: spans between two jumps of the colour histogram, in one pass over any frames, in little memory.
+"""Finds cuts and scenes: a scene lies between two jumps of the colour histogram. One pass, any frames, little memory.
 
-Source of the idea: K-frames (arXiv 2510.13891) parts videos by the difference of neighbouring frames' histograms.
+Source of the idea: K-frames (arXiv 2510.13891) divides videos by the difference of neighbouring frames' histograms.
 What is ours: histograms of 6 x 6 blocks, compared as cumulative curves, so that a slight change of light is a slight
 difference; a limit that follows the motion around; a test for flashes; all distances in time in seconds, not frames.
 """
@@ -61,15 +61,15 @@ class CutRule:
 
 
 DEFAULT_RULE = CutRule()
-MOTION_OF = 8  # jumps
-UNDONE = 0.4  # a jump is undone when less than this share of it is left
+MOTION_JUMPS = 8  # jumps
+UNDONE_SHARE = 0.4  # a jump is undone when less than this share of it is left
 NEAR = 1e-6  # seconds: 0.1 + 0.2 is not more than 0.3
 
 
 def detect_scenes(
     frames: Iterable[Frame], duration: float, *, min_scene: float = 2.0, rule: CutRule = DEFAULT_RULE
 ) -> list[Span]:
-    """Part a video into scenes.
+    """Divide a video into scenes.
 
     Args:
         frames: all frames of the video in time order (any number: they are not kept), or its candidates.
@@ -79,7 +79,10 @@ def detect_scenes(
         rule: what a cut is.
 
     Returns:
-        Spans in time order that part [0, duration) without a gap; one when there is no cut, also without frames.
+        Spans in time order that fill [0, duration) without a gap; one where there is no cut, or no frame at all.
+
+    Raises:
+        ValueError: duration or min_scene is out of its range.
     """
     if not 0 < duration < float("inf"):
         raise ValueError(f"duration must be > 0 and finite, in seconds; got {duration}")
@@ -87,19 +90,19 @@ def detect_scenes(
         raise ValueError(f"min_scene must be >= 0, in seconds; got {min_scene}")
     first, last = min_scene - NEAR, duration - min_scene + NEAR
     inner = (cut for cut in detect_cuts(frames, rule) if first <= cut.time <= last)
-    times = [cut.time for cut in _apart(inner, min_scene) if 0 < cut.time < duration]
+    times = [cut.time for cut in _keep_apart(inner, min_scene) if 0 < cut.time < duration]
     return list(zip([0.0, *times], [*times, duration], strict=True))
 
 
 def detect_cuts(frames: Iterable[Frame], rule: CutRule = DEFAULT_RULE) -> list[Cut]:
-    """All cuts of a video, short scenes included; arguments as in :func:`detect_scenes`."""
+    """Find all cuts of a video, also those between short scenes; arguments as in :func:`detect_scenes`."""
     sampled = isinstance(frames, Candidates)
     cuts = (
         Cut(step.time - step.gap / 2 if sampled else step.time, step.jump)
-        for step, before, after in _with_surroundings(_steps(frames), max(rule.window, rule.flash))
-        if step.jump > _limit(step, (*before, *after), rule) and not _is_flash(step, before, after, rule)
+        for step, before, after in _add_surroundings(_compare_neighbours(frames), max(rule.window, rule.flash))
+        if step.jump > _compute_limit(step, (*before, *after), rule) and not _is_flash(step, before, after, rule)
     )
-    return _apart(cuts, rule.min_gap)
+    return _keep_apart(cuts, rule.min_gap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class _Step:
     histograms: FrameHistograms
 
 
-def _steps(frames: Iterable[Frame]) -> Iterator[_Step]:
+def _compare_neighbours(frames: Iterable[Frame]) -> Iterator[_Step]:
     last: _Step | None = None
     for frame in frames:
         histograms = frame_histograms(frame.image)
@@ -129,7 +132,7 @@ _FIRST_BIN = (((_BLOCK[:, None] * GRID + _BLOCK)[..., None]) * 3 + np.arange(3))
 
 
 def frame_histograms(image: Image.Image) -> FrameHistograms:
-    """Cumulative histograms (blocks x channels, BINS - 1) of brightness and two colours; each rises from 0 to 1."""
+    """Return cumulative histograms (blocks x channels, BINS - 1) of brightness and two colours, rising from 0 to 1."""
     small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX).convert("YCbCr")
     levels = np.asarray(small) // (256 // BINS)
     counts = np.bincount((_FIRST_BIN + levels).ravel(), minlength=GRID * GRID * 3 * BINS).reshape(-1, BINS)
@@ -138,11 +141,11 @@ def frame_histograms(image: Image.Image) -> FrameHistograms:
 
 
 def frame_difference(one: FrameHistograms, other: FrameHistograms) -> float:
-    """Mean distance of two frames' colours, block by block: 0 the same, 1 black against white in all channels."""
+    """Return the mean distance of two frames' colours by block: 0 the same, 1 black against white in all channels."""
     return float(np.abs(one - other).mean())
 
 
-def _with_surroundings(steps: Iterator[_Step], reach: float) -> Iterator[tuple[_Step, deque[_Step], deque[_Step]]]:
+def _add_surroundings(steps: Iterator[_Step], reach: float) -> Iterator[tuple[_Step, deque[_Step], deque[_Step]]]:
     """Each step with those before and after it, ``reach`` seconds far (or one step more); holds no more than these."""
     before: deque[_Step] = deque()
     after: deque[_Step] = deque()
@@ -162,11 +165,11 @@ def _with_surroundings(steps: Iterator[_Step], reach: float) -> Iterator[tuple[_
         yield from surrounded()
 
 
-def _limit(step: _Step, others: Iterable[_Step], rule: CutRule) -> float:
+def _compute_limit(step: _Step, others: Iterable[_Step], rule: CutRule) -> float:
     near = [other.jump for other in others if other.gap and abs(other.time - step.time) <= rule.window + NEAR]
     if not near or step.gap > rule.window + NEAR:
         return rule.sparse_threshold
-    largest = nlargest(MOTION_OF, near)
+    largest = nlargest(MOTION_JUMPS, near)
     return rule.threshold + rule.ratio * sum(largest) / len(largest)
 
 
@@ -176,11 +179,11 @@ def _is_flash(step: _Step, before: deque[_Step], after: deque[_Step], rule: CutR
     until, since = step.time + rule.flash + NEAR, old.time - rule.flash - NEAR
     pairs = [(old, later) for later in after if later.time <= until]
     pairs += [(earlier, step) for earlier in before if since <= earlier.time < old.time]
-    return any(frame_difference(a.histograms, b.histograms) < UNDONE * step.jump for a, b in pairs)
+    return any(frame_difference(a.histograms, b.histograms) < UNDONE_SHARE * step.jump for a, b in pairs)
 
 
-def _apart(cuts: Iterable[Cut], gap: float) -> list[Cut]:
-    """The largest jumps that lie at least ``gap`` seconds apart, in time order; of equal ones the earlier."""
+def _keep_apart(cuts: Iterable[Cut], gap: float) -> list[Cut]:
+    """Keep the largest jumps that lie at least ``gap`` seconds apart, in time order; of equal ones the earlier."""
     kept: list[Cut] = []
     for cut in sorted(cuts, key=lambda cut: -cut.jump):
         place = bisect_left(kept, cut)
