@@ -88,8 +88,8 @@ def clips_from_scores(
     for first, end in _find_runs(level >= rule.p2):
         best, peak = float(level[first:end].max()), first + int(values[first:end].argmax())
         reason = f"{word} peaks at {times[peak]:.1f} s ({values[peak]:.3f})"
-        clips.append(Clip(edges[first], edges[end], "P1" if best >= rule.p1 else "P2", reason, best))
-    return sorted(clips, key=lambda clip: (-(clip.score or 0.0), clip.start))
+        clips.append((-best, Clip(edges[first], edges[end], "P1" if best >= rule.p1 else "P2", reason, best)))
+    return [clip for _, clip in sorted(clips, key=lambda pair: (pair[0], pair[1].start))]
 
 
 def relevance(scores: NDArray[np.float64], rule: RelevanceRule = RELATIVE) -> NDArray[np.float64]:

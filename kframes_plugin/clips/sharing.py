@@ -96,20 +96,18 @@ def spread_by_coverage(
 ) -> Ints:
     """Share k frames over scenes by expected coverage, each further frame of a scene being worth less.
 
-    The next frame goes to the scene with the largest weight * decay ** n, where n is how many it already has. So k is
+    The next frame goes to the scene with the largest weight * decay ** n, where n is how many it already has: k is
     hedged where the weights are unsure. Where they are sure (0 or 1), all of k goes to the sure scenes; with
-    ``lengths`` it is shared there in proportion to length, as "focused" does it.
+    ``lengths`` in proportion to length, as "focused" does it.
 
     Args:
         weights: (m,) >= 0 and finite: how likely each scene is to matter, in time order. Only ratios count.
         frames: (m,) frames that each scene holds, >= 0.
         k: frames wanted, >= 0.
-        lengths: (m,) seconds, > 0; a scene twice the mean length keeps its worth for twice as many frames. None: all
-            scenes count as equally long.
+        lengths: (m,) seconds, > 0; a scene twice as long as the mean decays half as fast. None: all are equal.
         decay: worth of the next frame of a scene over that of the one before, 0 < decay < 1; small values spread more.
         features: (m, d) what each scene looks like. The first time a scene gets a frame, the weight of every other
-            is multiplied by 1 - discount * cosine of the two, the mean of all scenes being subtracted first. So
-            opposite looks gain. None: looks do not count.
+            is multiplied by 1 - discount * cosine of the two around the mean of all. None: looks do not count.
         discount: 0..1; used with ``features`` only.
 
     Returns:
@@ -123,19 +121,15 @@ def spread_by_coverage(
     length = np.ones(len(room)) if lengths is None else np.asarray(lengths, dtype=np.float64)
     _check_coverage(weight, room, length, k, decay, discount)
     alike = None if features is None else _cosines(np.asarray(features, dtype=np.float64), len(room))
-    # logarithms, for decay ** n is 0 for large n
     with np.errstate(divide="ignore"):
-        worth = np.log(weight)
-    relative = length / length.mean() if len(length) else length
+        worth = np.log(weight)  # logarithms, for decay ** n is 0 for large n
     places, counts = np.arange(len(room), dtype=np.float64), np.zeros(len(room), dtype=np.int64)
     left = min(k, int(room.sum()))
     while left:
         free = counts < room
         if np.isneginf(worth[free]).all():
             worth = np.zeros(len(room))
-        # at the mean length the exponent is n; scenes of one weight fill up as by Sainte-Lague, in proportion to length
-        fallen = np.where(counts > 0, np.maximum((counts + 0.5) / relative - 0.5, 0.0), 0.0)
-        gain = np.where(free, np.round(worth + fallen * np.log(decay), DIGITS), -np.inf)
+        gain = np.where(free, np.round(worth + _exponent(counts, length) * np.log(decay), DIGITS), -np.inf)
         equal = np.flatnonzero(gain == gain.max())
         if alike is None:
             served = equal[spread(places[equal], min(left, len(equal)))]
@@ -145,6 +139,15 @@ def spread_by_coverage(
         counts[served] += 1
         left -= len(served)
     return counts
+
+
+def _exponent(counts: Ints, length: Floats) -> Floats:
+    """How many times a scene's weight has decayed: n at the mean length, less in longer scenes.
+
+    Scenes of one weight fill up by the divisors of Sainte-Lague (1910), that is in proportion to their lengths.
+    """
+    fallen: Floats = np.where(counts > 0, np.maximum((counts + 0.5) * length.mean() / length - 0.5, 0.0), 0.0)
+    return fallen
 
 
 def _check_coverage(weight: Floats, room: Ints, length: Floats, k: int, decay: float, discount: float) -> None:

@@ -4,8 +4,9 @@
 
 ``scores`` (n,) one a candidate, higher is better; ``times`` (n,) seconds, rising; ``features`` (n, d) and ``query`` (d,)
 of unit norm where a scorer has them. Mended (the default): exactly min(k, n) distinct candidates in time order, whatever
-the scores. Faithful: as the original does it, faults included: duplicates, fewer than k, an error. ``oracle`` also takes
-``truth``, the true spans in seconds. Parameters that an algorithm does not have are ignored.
+the scores; where scores alone decide, equal ones are spread over time. Faithful: as the original does it, faults
+included: duplicates, fewer than k, an error. ``oracle`` also takes ``truth``, the true spans in seconds. Parameters that
+an algorithm does not have are ignored.
 """
 
 from collections.abc import Callable, Mapping

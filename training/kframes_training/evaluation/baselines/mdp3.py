@@ -36,7 +36,7 @@ def mdp3(
         features: (n, d) of unit norm; needed.
         query: (d,) of unit norm; None: the scores are taken as its cosines.
         lam: less is more relevance.
-        segment: frames a segment; None: no segments (mended), 32 (faithful, where n must be a multiple of it).
+        segment: frames a segment, 0 for no segments; None: 0 (mended), 32 (faithful, where n must be a multiple of it).
 
     Raises:
         ValueError: no features; faithful: n is no multiple of the segment.
@@ -45,10 +45,10 @@ def mdp3(
         raise ValueError(
             "mdp3 needs the features of the frames (n, d) beside their scores; give a scorer that has them"
         )
-    size = segment or (32 if faithful else 0)
+    size = segment if segment is not None else 32 if faithful else 0
     points = np.asarray(features, np.float64)
     values = np.asarray(scores, np.float64) if faithful else finite(scores)
-    if faithful and len(values) % size:
+    if faithful and size and len(values) % size:
         raise ValueError(f"{len(values)} frames cannot be cut into segments of {size}")
     if not faithful:
         points = unit_rows(np.nan_to_num(points, nan=0.0, posinf=0.0, neginf=0.0))
@@ -100,11 +100,11 @@ def _by_segments(worth: Floats, alike: Floats, k: int, size: int) -> list[int]:
         pool = range(start, min(start + size, len(worth)))
         after: dict[int, tuple[float, list[int], tuple[int, ...]]] = {}
         for have, (value, chosen, last) in states.items():
-            picked, sums = _greedy(worth, alike, min(size, k - have), last, pool)
-            for extra in range(len(picked) + 1):
+            taken, sums = _greedy(worth, alike, min(size, k - have), last, pool)
+            for extra in range(len(taken) + 1):
                 total = value + sums[extra]
                 if have + extra not in after or total > after[have + extra][0]:
-                    mine = tuple(picked[:extra])
+                    mine = tuple(taken[:extra])
                     after[have + extra] = (total, [*chosen, *mine], mine)
         states = after
     return states[max(states)][1]
