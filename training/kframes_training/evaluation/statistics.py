@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy  # its parts load on use; imported here so that a missing one shows before hours of work, not after
 from numpy.typing import NDArray
 
 DRAWS = 2000
@@ -169,10 +170,8 @@ def mcnemar(only_one: int, only_other: int) -> float:
     Args:
         only_one, only_other: from :func:`discordant`, >= 0.
     """
-    from scipy.stats import binomtest
-
     total = only_one + only_other
-    return float(binomtest(only_one, total).pvalue) if total else 1.0
+    return float(scipy.stats.binomtest(only_one, total).pvalue) if total else 1.0
 
 
 @lru_cache(maxsize=16)
