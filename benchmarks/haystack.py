@@ -81,7 +81,7 @@ def assemble(folder: Path, out: Path, minutes: float, seed: int, cache: dict[str
     pieces = plan(manifest["items"], minutes, Random(f"haystack {seed}"))
     segments, at = [], 0
     with av.open(str(out), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "26"})
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "26", "threads": "1"})
         stream.width, stream.height = SIZE
         stream.pix_fmt, stream.codec_context.gop_size = "yuv420p", GOP
         for picture, piece, index in _frames(folder, pieces, cache):

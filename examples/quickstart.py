@@ -34,7 +34,7 @@ def main(video: str, query: str, model: str = "nano") -> None:
                 print("  true", ", ".join(f"{start:.1f} - {end:.1f} s" for start, end in row["clips"]))
         print("  8 frames at", [round(time, 1) for time in selection.timestamps])
         print("  3 frames at", [round(time, 1) for time in selection.resample(k=3).timestamps], "(no model call)")
-        print(f"  another query: {len(opened.select('a spinning triangle', k=16).frames)} frames")
+        print(f"  another query: {len(opened.select('a cup of coffee', k=16).frames)} frames")
 
     print("brightest:", KFrames(brightest, candidates=64).select(video, query, k=1).timestamps)
 

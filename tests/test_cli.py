@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
+import drawn_film
 import pytest
 
 from kframes_plugin import Selection, __version__
 
-SAMPLE = str(Path(__file__).parents[1] / "examples" / "sample.mp4")
+SAMPLE = str(drawn_film.SAMPLE)
 
 
 def kframes(*arguments: str) -> subprocess.CompletedProcess[str]:

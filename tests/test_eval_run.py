@@ -18,6 +18,7 @@ import pytest
 
 pytest.importorskip("trl")
 
+from drawn_film import QUERIES, SAMPLE
 from kframes_training.evaluation.baselines import BASELINES
 from kframes_training.evaluation.cli import app
 from kframes_training.evaluation.data import Data, Item, read
@@ -47,7 +48,6 @@ from kframes_plugin.types import Cost, Frame
 from kframes_plugin.video import OpenVideo
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = ROOT / "examples" / "sample.mp4"
 RATE = 4  # frames a second of the numbered videos
 MAIN = "from kframes_plugin.cli import main; main()"
 
@@ -235,8 +235,7 @@ def test_a_faithful_original_may_fail(tmp_path: Path, videos: Path) -> None:
 
 
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:
-    rows = json.loads((ROOT / "examples" / "sample.json").read_text(encoding="utf-8"))["queries"]
-    lines = [{"video": str(SAMPLE), "query": row["query"], "spans": row["clips"]} for row in rows[:7]]
+    lines = [{"video": str(SAMPLE), "query": row["query"], "spans": row["clips"]} for row in QUERIES[:7]]
     data = written(tmp_path / "mine.jsonl", lines)
     names = "kframes,scenes,uniform,aks"
     command = [sys.executable, "-c", MAIN, "eval", "--data", str(data), "--selectors", names, "--k", "4,8"]

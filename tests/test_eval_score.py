@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from drawn_film import SAMPLE
 from kframes_training.evaluation import scoring
 from kframes_training.evaluation.selection_files import key_of, read_selections
 from kframes_training.evaluation.truth_files import clock, read_truth
 
 from kframes_plugin import Clip, KFrames
 
-SAMPLE = Path(__file__).parents[1] / "examples" / "sample.mp4"
 TRUTH = [
     {"video": "a.mp4", "query": "q", "spans": [[10, 20], [40, 50]], "duration": 100, "fps": 2},
     {"video": "b.mp4", "query": "q", "spans": [[0, 5]], "duration": 1000, "fps": 2},

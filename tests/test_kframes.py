@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import tiny_models
+from drawn_film import SAMPLE
 from PIL import Image
 
 import kframes_plugin
@@ -22,7 +23,6 @@ from kframes_plugin.selectors.scenes import SceneSelector
 from kframes_plugin.selectors.similarity import SimilaritySelector
 from kframes_plugin.selectors.uniform import UniformSelector
 
-SAMPLE = Path(__file__).parents[1] / "examples" / "sample.mp4"
 QUERY = "a green cross"
 FRAMES, DURATION = 981, 122.625  # of the sample
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from drawn_film import QUERIES, SAMPLE
 
 import kframes_plugin
 from kframes_plugin import KFrames, SelectorError
@@ -22,11 +22,7 @@ from kframes_plugin.selectors.load import NANO, NANO_NOTE
 from kframes_plugin.selectors.mllm import MLLMSelector
 
 ROOT = Path(__file__).parents[1]
-SAMPLE = ROOT / "examples" / "sample.mp4"
-TRUTH = {
-    row["query"]: row["clips"]
-    for row in json.loads((ROOT / "examples" / "sample.json").read_text(encoding="utf-8"))["queries"]
-}
+TRUTH = {row["query"]: row["clips"] for row in QUERIES}
 needs_weights = pytest.mark.skipif(
     not (NANO / "model.safetensors").is_file(), reason=f"nano has no weights yet: {NANO / 'model.safetensors'}"
 )

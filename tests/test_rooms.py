@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from drawn_film import SAMPLE
 
 PACKAGE = Path(__file__).parents[1] / "kframes_plugin"
 HEAVY = ("torch", "transformers", "open_clip", "av", "decord", "numpy", "matplotlib", "PIL.Image", "httpx")
@@ -72,7 +73,7 @@ def test_any_selector_file_can_be_deleted(tmp_path):
         shutil.copytree(PACKAGE, tmp_path / name / "kframes_plugin", ignore=ignored)
         (tmp_path / name / "kframes_plugin" / "selectors" / f"{name}.py").unlink()
     others = {name: [other for other in SELECTORS if other != name] for name in SELECTORS}
-    sample = str(PACKAGE.parent / "examples" / "sample.mp4")
+    sample = str(SAMPLE)
     done = python(WITHOUT_ONE.format(others=others, folders=folders, sample=sample), tmp_path)
     assert done.stdout.split("\n")[:-1] == [f"{name} 3" for name in SELECTORS], done.stderr
     assert len(SELECTORS) >= 5

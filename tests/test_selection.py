@@ -6,16 +6,15 @@ import base64
 import io
 import json
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_film import SAMPLE
 from PIL import Image
 
 from kframes_plugin import Clip, KFrames, KFramesError, Prediction, Selection
 from kframes_plugin.output.report import clock, contact_sheet
 
-SAMPLE = Path(__file__).parents[1] / "examples" / "sample.mp4"
 CLIPS = [Clip(12, 18, "P1", "a green <square> & sand", 0.9), Clip(36, 42, "P2", "a black square $x$")]
 
 
