@@ -7,6 +7,11 @@
 Wrong arguments are plain ValueError and TypeError, raised before any work is done.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class KFramesError(Exception):
     """Base of all errors that kframes raises on purpose."""
@@ -18,3 +23,25 @@ class VideoError(KFramesError):
 
 class SelectorError(KFramesError):
     """A selector cannot be loaded or cannot answer. The message says why and what to do."""
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """Say in one line what to install where a package of an extra is imported and missing.
+
+    Args:
+        extra: one of pyproject's optional dependencies, as "torch".
+        what: what needs it, as "a transformers model"; begins the message.
+
+    Raises:
+        SelectorError: a package that is not of kframes is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package.startswith("kframes"):
+            raise
+        raise SelectorError(
+            f'{what} needs {package}, which is not installed: pip install "kframes[{extra}]"'
+        ) from error

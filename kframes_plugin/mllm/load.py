@@ -15,7 +15,7 @@ from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from kframes_plugin.errors import SelectorError
+from kframes_plugin.errors import SelectorError, needs_extra
 from kframes_plugin.mllm.checkpoint import FILE_NAME, CheckpointSettings
 
 FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py"]  # never pickled weights
@@ -94,8 +94,8 @@ def _load(folder: Path, device: str, dtype: str, trust_remote_code: bool) -> Loa
 
 def _with_adapter(model: Any, folder: Path) -> Any:
     """The model with the adapter's weights added to its own: as fast as without, and as plain to use."""
-    from peft import PeftModel
-
+    with needs_extra("torch", f"the adapter {folder}"):
+        from peft import PeftModel
     if not (folder / "adapter_model.safetensors").is_file():
         raise FileNotFoundError("the adapter has no adapter_model.safetensors; save it with peft's save_pretrained")
     return PeftModel.from_pretrained(model, folder, use_safetensors=True).merge_and_unload()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from kframes_plugin.errors import SelectorError
+from kframes_plugin.errors import SelectorError, needs_extra
 from kframes_plugin.types import PredictionKind, Selector
 
 log = logging.getLogger("kframes")
@@ -51,8 +51,8 @@ def load_selector(
         from kframes_plugin.selectors.remote import RemoteSelector
 
         return RemoteSelector.from_url(model)
-    from kframes_plugin.selectors.mllm import MLLMSelector
-
+    with needs_extra("torch", f"the model {model!r}"):
+        from kframes_plugin.selectors.mllm import MLLMSelector
     return MLLMSelector.from_pretrained(model, device=device, dtype=dtype, prediction=prediction)
 
 

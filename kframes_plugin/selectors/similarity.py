@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from kframes_plugin.clips.from_scores import RelevanceRule, clips_from_scores
-from kframes_plugin.errors import SelectorError
+from kframes_plugin.errors import SelectorError, needs_extra
 from kframes_plugin.prompt import duration_of
 from kframes_plugin.types import Candidates, Cost, Frame, Prediction
 
@@ -156,10 +156,11 @@ class OpenCLIP:
     """A loaded model of open_clip. Arguments and errors as in :meth:`SimilaritySelector.from_pretrained`."""
 
     def __init__(self, name: str, device: str | None, dtype: str) -> None:
-        import torch
-        from open_clip import get_input_dtype, get_tokenizer
-        from open_clip.transform import PreprocessCfg, image_transform_v2
-        from safetensors import SafetensorError
+        with needs_extra("torch", f"the open_clip model {name!r}"):
+            import torch
+            from open_clip import get_input_dtype, get_tokenizer
+            from open_clip.transform import PreprocessCfg, image_transform_v2
+            from safetensors import SafetensorError
 
         if dtype not in ("auto", *DTYPES):
             raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}; got {dtype!r}")

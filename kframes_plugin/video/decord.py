@@ -134,7 +134,7 @@ def _decord() -> Any:
     except ImportError as error:
         raise VideoError(
             'decoder "decord" is not installed (it has wheels for Linux x86-64 and Windows only): '
-            'pip install decord, or use decoder="pyav".'
+            'pip install "kframes[decord]", or use decoder="pyav".'
         ) from error
     decord.logging.set_level(decord.logging.QUIET)
     return decord
