@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,13 +113,13 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
             "rotation": opened.rotation,
             "codec": opened.codec,
             "container": opened.container,
-            "notes": list(opened.notes),
+            "notes": [asdict(note) for note in opened.notes],
         }
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
     for name, value in found.items():
-        typer.echo(f"{name:12}{'; '.join(value) if isinstance(value, list) else value}")
+        typer.echo(f"{name:12}{'; '.join(note['text'] for note in value) if name == 'notes' else value}")
 
 
 @app.command()

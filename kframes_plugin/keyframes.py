@@ -1,92 +1,118 @@
-"""Spending k on clips: allocate, decode, and note what was out of the ordinary. Behind ``select`` and ``resample``."""
+"""From clips and k to keyframes: allocate, decode, note what was out of the ordinary. Behind select and resample."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
-from kframes_plugin.clips.allocation import Floats, allocate, check_strategy, resolve
-from kframes_plugin.selection import Selection
-from kframes_plugin.types import Cost, Frame, Span, Strategy
+from kframes_plugin.clips.allocation import DEFAULT, Allocation, allocate, check_strategy, resolve
+from kframes_plugin.clips.geometry import inside
+from kframes_plugin.types import Clip, Cost, Frame, Note, Span, Strategy
 from kframes_plugin.video import OpenVideo
 
 log = logging.getLogger("kframes")
 
 Progress = Callable[[str, int, int], None]  # (step, done, total)
+# Notes with these codes hold for one k only, so resample replaces them.
+KEYFRAME_CODES = ("no-clip", "few-frames", "clips-full", "spans-full")
 
 
-def draw(found: Selection, video: OpenVideo, k: int, strategy: Strategy, progress: Progress | None = None) -> Selection:
-    """Spend k on the clips of ``found``: allocate, decode, and note what was out of the ordinary."""
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How keyframes are taken, so that ``resample`` can take others in the same way.
+
+    Attributes:
+        strategy: the strategy asked for; "auto" is decided anew for every k.
+        allocation: weights and shares.
+        frame_size: size of the keyframes as for :meth:`OpenVideo.frames_at`; None is the size of the video.
+        video_options: keyword arguments of :class:`OpenVideo`.
+        within: spans, seconds, from which all frames come as long as they hold k; none: the whole video.
+    """
+
+    strategy: Strategy = "auto"
+    allocation: Allocation = DEFAULT
+    frame_size: int | tuple[int, int] | None = None
+    video_options: Mapping[str, Any] = field(default_factory=dict)
+    within: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Keyframes:
+    """The frames taken for one k.
+
+    Attributes:
+        frames: min(k, frames in the video) distinct frames in time order.
+        strategy: the strategy that was used: "focused", "hybrid" or "uniform".
+        notes: what was out of the ordinary about the video and about this k.
+        cost: frames decoded and seconds.
+    """
+
+    frames: tuple[Frame, ...]
+    strategy: Strategy
+    notes: tuple[Note, ...]
+    cost: Cost
+
+
+def take_keyframes(
+    video: OpenVideo,
+    clips: Sequence[Clip],
+    k: int,
+    options: SamplingOptions,
+    *,
+    scenes: Sequence[Span] = (),
+    progress: Progress | None = None,
+) -> Keyframes:
+    """Spend k on the clips: exactly min(k, frames in the video) distinct frames.
+
+    Args:
+        video: where the frames come from.
+        clips: best first; none: the frames are spread over the scenes.
+        k: frames wanted, >= 1.
+        options: strategy, weights, size and spans.
+        scenes: spans, seconds, that take the clips' place where there are none.
+        progress: called as ``progress("keyframes", done, total)``.
+
+    Raises:
+        VideoError: decoding fails.
+    """
     start, before = perf_counter(), video.frames_decoded
-    settings = found.sampling.allocation
+    strategy, settings = options.strategy, options.allocation
     while True:
-        known = len(video.timestamps)
-        times = allocate(
-            found.clips,
-            k,
-            _pool(video.timestamps, found.sampling.within, k),
-            video.duration,
-            strategy=strategy,
-            scenes=found.scenes,
-            settings=settings,
-        )
-        frames = video.frames_at(times, size=found.sampling.frame_size, progress=for_step(progress, "keyframes"))
-        if len(video.timestamps) == known:  # else the file turned out to be damaged: fewer frames than it says
+        known = video.timestamps
+        pool = known[inside(known, options.within)] if options.within else known
+        pool = pool if len(pool) >= k else known
+        times = allocate(clips, k, pool, video.duration, strategy=strategy, scenes=scenes, settings=settings)
+        frames = video.frames_at(times, size=options.frame_size, progress=for_step(progress, "keyframes"))
+        if len(video.timestamps) == len(known):  # else the file turned out to be damaged: fewer frames than it says
             break
-    used = resolve(strategy, found.clips, k, video.duration, settings)
-    new = [note for note in video.notes if note not in found.notes]
-    new += _drawing_notes(found, k, frames, used, strategy)
-    tell(found.video, new)
-    drawn = Cost(
+    used = resolve(strategy, clips, k, video.duration, settings)
+    notes = (*video.notes, *_keyframe_notes(clips, scenes, frames, k, used, options))
+    cost = Cost(
         frames_decoded=video.frames_decoded - before,
         seconds={"keyframes": perf_counter() - start},
         peak_memory_mb=_peak_memory_mb(),
     )
-    sampling = replace(found.sampling, strategy=strategy)
-    return replace(
-        found,
-        k=k,
-        strategy=used,
-        frames=tuple(frames),
-        cost=found.cost + drawn,
-        notes=(*found.notes, *new),
-        duration=video.duration,
-        sampling=sampling,
-        _opened=video,
-    )
+    return Keyframes(tuple(frames), used, notes, cost)
 
 
-def _pool(timestamps: Floats, within: Sequence[Span], k: int) -> Floats:
-    """The timestamps inside the spans, if they are at least k; otherwise all."""
-    edges = np.array(within, dtype=np.float64).reshape(-1, 2)
-    inside = timestamps[((timestamps[:, None] >= edges[:, 0]) & (timestamps[:, None] < edges[:, 1])).any(axis=1)]
-    return inside if len(inside) >= k else timestamps
-
-
-def redraw(selection: Selection, k: int, strategy: Strategy) -> Selection:
-    """Draw anew from the clips of a selection, made or loaded; behind :meth:`Selection.resample`."""
-    check_request(selection.query, k, strategy)
-    found = replace(selection, notes=tuple(n for n in selection.notes if not n.startswith(_DRAWN)), cost=Cost())
-    video = selection._opened
-    if video is not None and not video.closed:
-        return draw(found, video, k, strategy)
-    with OpenVideo(selection.video, **selection.sampling.video_options) as again:
-        return draw(found, again, k, strategy)
-
-
-def tell(video: str, notes: Iterable[str]) -> None:
-    """One log line a note: nothing out of the ordinary happens in silence."""
+def log_notes(video: str, notes: Iterable[Note]) -> None:
+    """Write one log line a note: nothing out of the ordinary happens in silence."""
     for note in notes:
         log.warning("%s: %s", video or "frames", note)
 
 
-def check_request(query: str, k: int, strategy: Strategy | None) -> None:
-    """Raise TypeError or ValueError, with the value and the rule, for arguments that cannot be."""
+def check_request(query: str, k: int, strategy: Strategy | None) -> int:
+    """The number of frames as a Python int.
+
+    Raises:
+        TypeError, ValueError: with the value and the rule, for arguments that cannot be.
+    """
     if not isinstance(query, str):
         raise TypeError(f"query must be a string; got {type(query).__name__}")
     if not query.strip():
@@ -97,6 +123,7 @@ def check_request(query: str, k: int, strategy: Strategy | None) -> None:
         raise ValueError(f"k must be at least 1; got {k}")
     if strategy is not None:
         check_strategy(strategy)
+    return int(k)
 
 
 def for_step(progress: Progress | None, step: str) -> Callable[[int, int], None] | None:
@@ -104,20 +131,34 @@ def for_step(progress: Progress | None, step: str) -> Callable[[int, int], None]
     return None if progress is None else lambda done, total: progress(step, done, total)
 
 
-# Notes of sampling start with these words; they hold for one k only, so resample leaves them out.
-_DRAWN = ("no clip", "the video has only", "the clips hold only")
-
-
-def _drawing_notes(found: Selection, k: int, frames: list[Frame], used: Strategy, asked: Strategy) -> Iterator[str]:
-    if not found.clips and asked != "uniform":
-        spread = "over the scenes" if len(frames) >= len(found.scenes) > 0 else "over the video"
-        yield f"no clip was found for the query; the frames are spread uniformly {spread}"
+def _keyframe_notes(
+    clips: Sequence[Clip],
+    scenes: Sequence[Span],
+    frames: Sequence[Frame],
+    k: int,
+    used: Strategy,
+    options: SamplingOptions,
+) -> Iterator[Note]:
+    if not clips and options.strategy != "uniform":
+        spread = "over the scenes" if len(frames) >= len(scenes) > 0 else "over the video"
+        yield Note("no-clip", f"no clip was found for the query; the frames are spread uniformly {spread}")
     if len(frames) < k:
-        yield f"the video has only {len(frames)} frames, {k} were asked for"
-    elif used == "focused":
-        seen = sum(any(f.timestamp < clip.end and clip.start < f.end for clip in found.clips) for f in frames)
-        if seen < k:
-            yield f"the clips hold only {seen} frames; the other {k - seen} lie outside them"
+        yield Note("few-frames", f"the video has only {len(frames)} frames, {k} were asked for")
+    elif used == "focused" and (shown := _count_inside(frames, [(c.start, c.end) for c in clips])) < k:
+        yield Note("clips-full", f"the clips hold only {shown} frames; the other {k - shown} lie outside them")
+    if options.within and (shown := _count_inside(frames, options.within)) < len(frames):
+        text = f"the spans of within= hold only {shown} frames; the other {len(frames) - shown} lie around them"
+        yield Note("spans-full", text)
+
+
+def _count_inside(frames: Sequence[Frame], spans: Sequence[Span]) -> int:
+    """Frames that stand on screen in one of the spans."""
+    return sum(any(frame.timestamp < end and start < frame.end for start, end in spans) for frame in frames)
+
+
+def with_strategy(options: SamplingOptions, strategy: Strategy | None) -> SamplingOptions:
+    """The options, with another strategy where one is given."""
+    return options if strategy is None else replace(options, strategy=strategy)
 
 
 def _peak_memory_mb() -> float | None:

@@ -9,6 +9,7 @@ The selector never sees k: it names the clips that matter, and the budget is spe
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -16,12 +17,32 @@ from types import TracebackType
 from typing import Any, Self
 
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
+from kframes_plugin.clips.geometry import union
 from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.clips.snapping import snap_to_cuts
-from kframes_plugin.keyframes import Progress, check_request, draw, for_step, tell
-from kframes_plugin.selection import SamplingOptions, Selection
+from kframes_plugin.keyframes import (
+    Progress,
+    SamplingOptions,
+    check_request,
+    for_step,
+    log_notes,
+    take_keyframes,
+    with_strategy,
+)
+from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.load import load_selector
-from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, PredictionKind, Selector, Span, Strategy
+from kframes_plugin.types import (
+    Candidates,
+    Clip,
+    Cost,
+    Frame,
+    Note,
+    Prediction,
+    PredictionKind,
+    Selector,
+    Span,
+    Strategy,
+)
 from kframes_plugin.video import OpenVideo
 
 CANDIDATES = 256  # T of the paper
@@ -66,10 +87,10 @@ class KFrames:
         if not callable(selector):
             raise TypeError(f"selector must be callable as selector(frames, query); got {type(selector).__name__}")
         self.selector = selector
-        self.candidates = candidates or getattr(selector, "candidates", None) or CANDIDATES
+        self.candidates: int = _first(candidates, getattr(selector, "candidates", None), CANDIDATES)
         if not isinstance(self.candidates, int) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
-        self.candidate_size = candidate_size or getattr(selector, "frame_size", None) or CANDIDATE_SIZE
+        self.candidate_size = _first(candidate_size, getattr(selector, "frame_size", None), CANDIDATE_SIZE)
         self.sampling = SamplingOptions(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))
         self.snap_to_cuts: bool = getattr(selector, "snap_to_cuts", False) if snap_to_cuts is None else snap_to_cuts
 
@@ -108,6 +129,7 @@ class KFrames:
         k: int = 8,
         *,
         strategy: Strategy | None = None,
+        within: Iterable[Span] = (),
         progress: Progress | None = None,
     ) -> Selection:
         """Choose exactly min(k, frames) distinct frames of a video for a query.
@@ -117,44 +139,104 @@ class KFrames:
             query: what is looked for, in words.
             k: frames wanted, >= 1.
             strategy: another strategy for this call.
+            within: spans, (start, end) in seconds, outside of which nothing is looked at: candidates, clips and
+                keyframes lie inside. Where they hold fewer than k frames, the rest comes from around them, and a note
+                says so. None: the whole video.
             progress: called as ``progress(step, done, total)`` while frames are decoded.
 
         Raises:
-            TypeError, ValueError: wrong arguments, before any work is done.
+            TypeError, ValueError: wrong arguments, before any work is done; or no span lies in the video.
             VideoError: the video cannot be read.
             SelectorError: the selector cannot answer.
         """
         check_request(query, k, strategy)
+        within = check_spans(within)
         with self.open(video, progress=progress) as session:
-            return session.select(query, k, strategy=strategy)
+            return session.select(query, k, strategy=strategy, within=within)
 
     def open(self, video: Video, *, progress: Progress | None = None) -> VideoSession:
         """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
         return VideoSession(self, video, progress)
 
-    def find(self, frames: Candidates, query: str, video: OpenVideo) -> Prediction:
-        """The clips of a query, before any k: what the selector names, cut at the end of the video, ends on cuts.
+    def find(self, frames: Candidates, query: str, video: OpenVideo, *, within: Sequence[Span] = ()) -> Prediction:
+        """The clips of one query: see :meth:`find_all`."""
+        return self.find_all(frames, [query], video, within=within)[0]
+
+    def find_all(
+        self, frames: Candidates, queries: Sequence[str], video: OpenVideo, *, within: Sequence[Span] = ()
+    ) -> list[Prediction]:
+        """The clips of queries, before any k: what the selector names, cut at the end of the video, ends on cuts.
+
+        A selector with a method ``predict_all(frames, queries)`` is asked for all queries at once; what it finds is
+        what it would find for each alone.
 
         Args:
             frames: candidates of the video, as ``VideoSession.candidates`` gives them.
-            query: what is looked for, in words.
+            queries: what is looked for, in words.
             video: where the frames come from.
+            within: spans, seconds, outside of which clips are cut off; none: the whole video.
 
         Returns:
-            The clips, best first, with the selector's notes and the cost of selecting and of finding the cuts.
+            For each query the clips, best first, with the selector's notes and the cost of selecting and of finding
+            the cuts.
 
         Raises:
             VideoError, SelectorError: as for :meth:`select`.
         """
-        start = perf_counter()
-        named = _inside(self.selector(frames, query), video.duration)
-        spent = Cost(candidates=len(frames), seconds={"selector": perf_counter() - start})
-        cost, clips = replace(named.cost, candidates=0) + spent, list(named)
-        if clips and self.snap_to_cuts:
-            start, before = perf_counter(), video.frames_decoded
-            clips = snap_to_cuts(clips, frames, video, size=self.candidate_size)
-            cost += Cost(video.frames_decoded - before, seconds={"snapping": perf_counter() - start})
-        return Prediction(clips, notes=named.notes, cost=cost)
+        spans = within or [(0.0, video.duration)]
+        found = []
+        for answer, seconds in self._ask(frames, queries):
+            named = _cut(answer, spans)
+            spent = Cost(candidates=len(frames), seconds={"selector": seconds})
+            cost, clips = replace(named.cost, candidates=0) + spent, list(named)
+            if clips and self.snap_to_cuts:
+                start, before = perf_counter(), video.frames_decoded
+                clips = list(_cut(snap_to_cuts(clips, frames, video, size=self.candidate_size), spans))
+                cost += Cost(video.frames_decoded - before, seconds={"snapping": perf_counter() - start})
+            found.append(Prediction(clips, notes=named.notes, cost=cost))
+        return found
+
+    def _ask(self, frames: Candidates, queries: Sequence[str]) -> Iterator[tuple[list[Clip], float]]:
+        """Each query's answer and the seconds it took."""
+        predict_all = getattr(self.selector, "predict_all", None)
+        if predict_all is not None and len(queries) > 1:
+            start = perf_counter()
+            answers = predict_all(frames, queries)
+            seconds = (perf_counter() - start) / len(queries)
+            yield from ((answer, seconds) for answer in answers)
+            return
+        for query in queries:
+            start = perf_counter()
+            answer = self.selector(frames, query)
+            yield answer, perf_counter() - start
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Name and settings of the selector, and what the clips depend on here, as plain JSON values."""
+        function = getattr(self.selector, "__qualname__", type(self.selector).__qualname__)
+        said = getattr(self.selector, "description", None)
+        return {
+            "name": getattr(self.selector, "name", function),
+            "candidates": self.candidates,
+            "candidate_size": self.candidate_size,
+            "snap_to_cuts": self.snap_to_cuts,
+            **(dict(said) if isinstance(said, Mapping) else {}),
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: for worker processes.
+
+        Raises:
+            TypeError: the selector cannot be pickled.
+        """
+        try:
+            pickle.dumps(self.selector)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise TypeError(
+                f"this KFrames cannot be pickled, for its selector cannot ({error}); use a function of a module, an "
+                "object that can be pickled, or make the KFrames in each process"
+            ) from error
+        return self.__dict__
 
     def select_many(
         self, requests: Iterable[tuple[Video, str]], k: int = 8, *, strategy: Strategy | None = None
@@ -192,46 +274,62 @@ class VideoSession:
         self._owns = not isinstance(video, OpenVideo)
         self.video = _opened(video, kframes.sampling.video_options)
         self.duration = self.video.duration
-        self._candidates: Candidates | None = None
-        self._scenes: tuple[Span, ...] = ()
+        self._candidates: dict[tuple[Span, ...], Candidates] = {}  # by the spans that were asked for
+        self._scenes: dict[tuple[Span, ...], tuple[Span, ...]] = {}
         self._unpaid = Cost(seconds={"open": perf_counter() - start})
 
-    def select(self, query: str, k: int = 8, *, strategy: Strategy | None = None) -> Selection:
+    def select(
+        self, query: str, k: int = 8, *, strategy: Strategy | None = None, within: Iterable[Span] = ()
+    ) -> Selection:
         """The same as :meth:`KFrames.select`; the candidate frames are decoded once for all queries."""
-        check_request(query, k, strategy)
-        kframes = self._kframes
-        frames = self.candidates()
-        clips = kframes.find(frames, query, self.video)
-        tell(self.video.path, clips.notes)
-        cost, self._unpaid = self._unpaid + clips.cost, Cost()
-        found = Selection(
+        k = check_request(query, k, strategy)
+        kframes, spans = self._kframes, self._inside(within)
+        frames = self.candidates(spans)
+        found = kframes.find(frames, query, self.video, within=spans)
+        options = replace(with_strategy(kframes.sampling, strategy), within=tuple(spans))
+        scenes = _overlaps(self._scenes[tuple(spans)], spans) if spans else self._scenes[()]
+        taken = take_keyframes(self.video, found, k, options, scenes=scenes, progress=self._progress)
+        notes = tuple(dict.fromkeys((*found.notes, *taken.notes)))
+        log_notes(self.video.path, notes)
+        cost, self._unpaid = self._unpaid + found.cost + taken.cost, Cost()
+        return Selection(
             video=self.video.path,
             query=query,
             k=k,
-            strategy="uniform",
-            clips=tuple(clips),
-            frames=(),
+            strategy=taken.strategy,
+            clips=tuple(found),
+            frames=taken.frames,
             cost=cost,
-            notes=clips.notes,
-            duration=self.duration,
-            scenes=self._scenes,
+            notes=notes,
+            duration=self.video.duration,
+            scenes=tuple(scenes),
             candidates=tuple(frame.timestamp for frame in frames),
-            sampling=kframes.sampling,
+            sampling=options,
+            selector=kframes.description,
+            source=self.video.key,
         )
-        return draw(found, self.video, k, strategy or kframes.sampling.strategy, self._progress)
 
-    def candidates(self) -> Candidates:
-        """The candidate frames, decoded on the first call."""
-        if self._candidates is None:
+    def candidates(self, within: Sequence[Span] = ()) -> Candidates:
+        """The candidate frames, of the whole video or of some spans, decoded on the first call."""
+        key = tuple(within)
+        if key not in self._candidates:
             start, before = perf_counter(), self.video.frames_decoded
-            kframes = self._kframes
-            self._candidates = self.video.candidates(
-                kframes.candidates, size=kframes.candidate_size, progress=for_step(self._progress, "candidates")
-            )
+            kframes, progress = self._kframes, for_step(self._progress, "candidates")
+            frames = self.video.candidates(kframes.candidates, kframes.candidate_size, progress, within=key)
             seconds = {"candidates": perf_counter() - start}
-            self._scenes = tuple(detect_scenes(self._candidates, self.duration))
+            self._candidates[key] = frames
+            self._scenes[key] = tuple(detect_scenes(frames, self.duration))
             self._unpaid += Cost(frames_decoded=self.video.frames_decoded - before, seconds=seconds)
-        return self._candidates
+        return self._candidates[key]
+
+    def _inside(self, within: Iterable[Span]) -> list[Span]:
+        """The parts of the spans that lie in the video."""
+        spans = check_spans(within)
+        inside = [(start, min(end, self.duration)) for start, end in spans if start < self.duration]
+        if spans and not inside:
+            name = self.video.path or "the video"
+            raise ValueError(f"{name} lasts {self.duration:.1f} s; the spans {list(spans)} lie after its end")
+        return inside
 
     def close(self) -> None:
         """Close the video (not one that was given opened)."""
@@ -252,18 +350,50 @@ def select(video: Video, query: str, k: int = 8, *, strategy: Strategy | None = 
     return KFrames.from_pretrained().select(video, query, k, strategy=strategy)
 
 
-def _inside(answer: list[Clip], duration: float) -> Prediction:
-    """Check what a selector returned and cut it at the end of the video."""
+def check_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The spans in time order, those that touch or overlap as one.
+
+    Raises:
+        TypeError: something that is no pair of numbers.
+        ValueError: a span without 0 <= start < end, or not finite.
+    """
+    plain = []
+    for span in spans:
+        try:
+            start, end = (float(edge) for edge in span)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"within must be (start, end) pairs in seconds, as [(60, 90)]; got {span!r}") from error
+        if not 0 <= start < end < float("inf"):
+            raise ValueError(f"a span of within needs 0 <= start < end, finite seconds; got ({start}, {end})")
+        plain.append((start, end))
+    return tuple(union(plain))
+
+
+def _cut(answer: list[Clip], spans: Sequence[Span]) -> Prediction:
+    """Check what a selector returned, and keep what lies in the spans."""
     if not isinstance(answer, list) or not all(isinstance(clip, Clip) for clip in answer):
         raise TypeError(f"a selector must return a list of Clip; got {type(answer).__name__}")
     told = answer if isinstance(answer, Prediction) else Prediction(answer)
     notes, kept = list(told.notes), []
     for clip in told:
-        if clip.start >= duration:
-            notes.append(f"a clip at {clip.start:.1f}-{clip.end:.1f} s lies after the end of the video; dropped")
-            continue
-        kept.append(replace(clip, end=min(clip.end, duration)))
+        parts = _overlaps([(clip.start, clip.end)], spans)
+        if not parts:
+            where = "after the end of the video" if clip.start >= spans[-1][1] else "outside the spans of within="
+            text = f"a clip at {clip.start:.1f}-{clip.end:.1f} s lies {where}; dropped"
+            notes.append(Note("clip-outside", text))
+        kept += [replace(clip, start=start, end=end) for start, end in parts]
     return Prediction(kept, notes=notes, cost=told.cost)
+
+
+def _overlaps(spans: Iterable[Span], others: Sequence[Span]) -> list[Span]:
+    """The parts of spans that lie in others."""
+    parts = [(max(start, a), min(end, b)) for start, end in spans for a, b in others]
+    return [(start, end) for start, end in parts if start < end]
+
+
+def _first(*values: Any) -> Any:
+    """The first value that is not None."""
+    return next(value for value in values if value is not None)
 
 
 def _opened(video: Video, options: Mapping[str, Any]) -> OpenVideo:

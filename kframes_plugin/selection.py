@@ -3,47 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from kframes_plugin.clips.allocation import DEFAULT, Allocation
-from kframes_plugin.errors import KFramesError
-from kframes_plugin.output.messages import LONG_SIDE, QUALITY, chat_messages, openai_messages, video_metadata, vllm_data
-from kframes_plugin.types import Clip, Cost, Frame, Span, Strategy
+from kframes_plugin.chat.images import LONG_SIDE, QUALITY, with_data_urls
+from kframes_plugin.clips.allocation import Allocation
+from kframes_plugin.errors import KFramesError, VideoError
+from kframes_plugin.keyframes import (
+    KEYFRAME_CODES,
+    SamplingOptions,
+    check_request,
+    log_notes,
+    take_keyframes,
+    with_strategy,
+)
+from kframes_plugin.output.messages import chat_messages, video_metadata, vllm_data
+from kframes_plugin.types import Clip, Cost, Frame, Note, Span, Strategy
+from kframes_plugin.video import OpenVideo
+from kframes_plugin.video.open_video import find_open
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-    from kframes_plugin.video import OpenVideo
 
-SCHEMA = "kframes.selection/1"
-
-
-@dataclass(frozen=True)
-class SamplingOptions:
-    """How the frames of a selection are drawn, so that ``resample`` can draw others in the same way.
-
-    Attributes:
-        strategy: the strategy asked for; "auto" is decided anew for every k.
-        allocation: weights and shares.
-        frame_size: size of the keyframes as for :meth:`OpenVideo.frames_at`; None is the size of the video.
-        video_options: keyword arguments of :class:`OpenVideo`.
-        within: spans, seconds, from which all frames come as long as they hold k; none: the whole video.
-    """
-
-    strategy: Strategy = "auto"
-    allocation: Allocation = DEFAULT
-    frame_size: int | tuple[int, int] | None = None
-    video_options: Mapping[str, Any] = field(default_factory=dict)
-    within: tuple[Span, ...] = ()
+SCHEMA = "kframes.selection/2"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Selection:
-    """Key clips and keyframes of one video for one query.
+    """Key clips and keyframes of one video for one query: plain data, without a decoder inside.
+
+    It can be pickled, copied, compared and hashed. Two selections are equal when video, query, k, strategy, clips and
+    the times of the frames are.
 
     Attributes:
         video: path of the video; "" where frames were given instead.
@@ -53,11 +49,13 @@ class Selection:
         clips: the clips the selector chose, best first; may be empty.
         frames: min(k, frames in the video) distinct keyframes in time order.
         cost: frames decoded, model calls, tokens, seconds.
-        notes: what was out of the ordinary, one sentence each.
+        notes: what was out of the ordinary, each with a code (``kframes_plugin.types.NOTE_CODES``) and a sentence.
         duration: length of the video, seconds.
         scenes: scenes seen in the candidate frames: spans that part [0, duration).
         candidates: timestamps of the candidate frames, seconds, ascending.
-        sampling: how the frames were drawn.
+        sampling: how the frames were taken.
+        selector: name and settings of the selector, as plain JSON values.
+        source: key of the opened video in this process; see :func:`~kframes_plugin.video.open_video.find_open`.
     """
 
     video: str
@@ -67,12 +65,29 @@ class Selection:
     clips: tuple[Clip, ...]
     frames: tuple[Frame, ...]
     cost: Cost
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     duration: float
     scenes: tuple[Span, ...] = ()
     candidates: tuple[float, ...] = ()
-    sampling: SamplingOptions = field(default=SamplingOptions(), repr=False)
-    _opened: OpenVideo | None = field(default=None, repr=False, compare=False)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    selector: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+    def _value(self) -> tuple[Any, ...]:
+        return self.video, self.query, self.k, self.strategy, self.clips, tuple(self.timestamps)
+
+    def __eq__(self, other: object) -> bool:
+        return self._value() == other._value() if isinstance(other, Selection) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
+    def __repr__(self) -> str:
+        video, query = Path(self.video).name or "frames", shorten(self.query, 60, placeholder=" ...")
+        return (
+            f"Selection({video!r}, {query!r}, k={self.k}, {self.strategy!r}, "
+            f"{len(self.clips)} clips, {len(self.frames)} frames)"
+        )
 
     @property
     def timestamps(self) -> list[float]:
@@ -85,19 +100,47 @@ class Selection:
         return [frame.image for frame in self.frames]
 
     def resample(self, k: int | None = None, strategy: Strategy | None = None) -> Selection:
-        """Draw another number of frames from the same clips; no model is called.
+        """Take another number of frames from the same clips; no model is called.
+
+        The video is opened again, unless its session is still open.
 
         Args:
             k: frames wanted, >= 1; as before when None.
             strategy: another strategy; as asked for before when None ("auto" is decided anew for the new k).
 
         Raises:
-            ValueError: k < 1 or an unknown strategy.
+            TypeError, ValueError: k is no whole number >= 1, or an unknown strategy.
             VideoError: the video cannot be opened again.
         """
-        from kframes_plugin.keyframes import redraw
+        k = check_request(self.query, self.k if k is None else k, strategy)
+        options = with_strategy(self.sampling, strategy)
+        with self._opened() as video:
+            taken = take_keyframes(video, self.clips, k, options, scenes=self.scenes)
+            duration = video.duration
+        kept = tuple(note for note in self.notes if note.code not in KEYFRAME_CODES)
+        new = tuple(note for note in taken.notes if note not in kept)
+        log_notes(self.video, new)
+        return replace(
+            self,
+            k=k,
+            strategy=taken.strategy,
+            frames=taken.frames,
+            cost=taken.cost,
+            notes=kept + new,
+            duration=duration,
+            sampling=options,
+        )
 
-        return redraw(self, self.k if k is None else k, strategy or self.sampling.strategy)
+    @contextmanager
+    def _opened(self) -> Iterator[OpenVideo]:
+        """The video: of the session that is still open, else opened for as long as it is needed."""
+        if (video := find_open(self.source)) is not None:
+            yield video
+        elif self.video:
+            with OpenVideo(self.video, **self.sampling.video_options) as video:
+                yield video
+        else:
+            raise VideoError("these frames were given, not a file, and are gone; resample while their session is open")
 
     def to_messages(self, question: str | None = None, *, reasons: bool = False) -> list[dict[str, Any]]:
         """One user message for a chat model: the time of every frame as text, the frame, and at the end the question.
@@ -119,7 +162,7 @@ class Selection:
             long_side: pixels; larger frames are scaled down.
             quality: of the JPEGs, 1 to 95.
         """
-        return openai_messages(self.to_messages(question, reasons=reasons), long_side=long_side, quality=quality)
+        return with_data_urls(self.to_messages(question, reasons=reasons), long_side=long_side, quality=quality)
 
     def to_vllm(self, *, repeat: int = 1) -> dict[str, Any]:
         """vLLM's ``multi_modal_data``: the frames as one video with their true times, not to be sampled again.
@@ -148,12 +191,14 @@ class Selection:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pictures, as plain JSON values."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("frames", "sampling", "_opened")}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("frames", "sampling", "source")}
         plain |= {
             "schema": SCHEMA,
             "clips": [asdict(clip) for clip in self.clips],
             "frames": [{"timestamp": frame.timestamp, "duration": frame.duration} for frame in self.frames],
             "cost": asdict(self.cost),
+            "notes": [asdict(note) for note in self.notes],
+            "selector": dict(self.selector),
             "sampling": asdict(self.sampling),
         }
         jsonable: dict[str, Any] = json.loads(json.dumps(plain))
@@ -199,7 +244,7 @@ class Selection:
                 frames=tuple(frames),
                 clips=tuple(Clip(**clip) for clip in plain.pop("clips")),
                 cost=Cost(**plain.pop("cost")),
-                notes=tuple(plain.pop("notes")),
+                notes=tuple(Note(**note) for note in plain.pop("notes")),
                 scenes=tuple((start, end) for start, end in plain.pop("scenes")),
                 candidates=tuple(plain.pop("candidates")),
                 sampling=SamplingOptions(**sampling),

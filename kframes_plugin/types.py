@@ -70,6 +70,47 @@ class Candidates(Sequence[Frame]):
         return len(self._frames)
 
 
+# What a note's code means. Code decides by these; the text of a note is for people, and free to change.
+NOTE_CODES: Mapping[str, str] = {
+    "no-clip": "no clip for the query: the frames are spread over the scenes",
+    "few-frames": "the video has fewer frames than k",
+    "clips-full": "the clips hold fewer than k frames: some lie outside them",
+    "spans-full": "the spans of within= hold fewer than k frames: some lie outside them",
+    "clip-outside": "the selector named a clip, or a part of one, outside the video or the spans; it was dropped",
+    "nothing-found": "the selector says that nothing in the video matches",
+    "unknown-words": "the query has words the model does not know, so it abstains",
+    "query-cut": "the query is longer than the model reads",
+    "control-tokens": "control tokens of the model in the query were read as plain text",
+    "untrained": "the model was not trained for what it is asked to do",
+    "answer-cut": "the model's answer reached its longest allowed length",
+    "answer-repaired": "the model's answer was not in the wire form and was mended",
+    "answer-unreadable": "no clips could be read in the model's answer",
+    "damaged": "parts of the video cannot be decoded",
+    "cut-short": "the file ends before it should",
+    "starts-late": "the first frames cannot be decoded: the file starts in the middle",
+    "decoded-whole": "all of the video had to be decoded to find its frames",
+    "false-duration": "the file claims another duration than its pictures have",
+    "times-restart": "time stamps go back or start again and were put in order",
+    "selector": "said by a selector of your own, as a plain string",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something out of the ordinary.
+
+    Attributes:
+        code: what it is, for code: one of ``NOTE_CODES``, or a code of your own.
+        text: one sentence for people.
+    """
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """A span of the video that a selector chose for a query.
@@ -92,6 +133,10 @@ class Clip:
     score: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("start", "end", "score"):  # numbers of numpy become Python's, which JSON and == understand
+            value = getattr(self, name)
+            if value is not None and type(value) not in (int, float):
+                object.__setattr__(self, name, float(value))
         if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start < self.end):
             raise ValueError(f"a clip needs 0 <= start < end, finite seconds; got start={self.start}, end={self.end}")
         if self.priority not in PRIORITIES:
@@ -147,13 +192,16 @@ class Prediction(list[Clip]):
     A selector may return a plain list of clips; this one also carries notes and cost.
 
     Attributes:
-        notes: what was out of the ordinary (an answer repaired, the query unknown ...), one sentence each.
+        notes: what was out of the ordinary (an answer repaired, the query unknown ...). Plain strings of a selector
+            of your own become notes of the code "selector".
         cost: model calls and tokens of this prediction.
     """
 
-    def __init__(self, clips: Iterable[Clip] = (), *, notes: Iterable[str] = (), cost: Cost | None = None) -> None:
+    def __init__(
+        self, clips: Iterable[Clip] = (), *, notes: Iterable[Note | str] = (), cost: Cost | None = None
+    ) -> None:
         super().__init__(clips)
-        self.notes: tuple[str, ...] = tuple(notes)
+        self.notes = tuple(Note("selector", note) if isinstance(note, str) else note for note in notes)
         self.cost = cost if cost is not None else Cost()
 
 
@@ -167,7 +215,8 @@ class Selector(Protocol):
     A selector may have these attributes, which :class:`~kframes_plugin.KFrames` follows:
     ``candidates`` (int, how many candidate frames it wants), ``frame_size`` (int, their long side
     in pixels, or (width, height)) and ``snap_to_cuts`` (bool, whether its clips end at candidates, so
-    that cuts between them are to be found).
+    that cuts between them are to be found), ``name`` (str) and ``description`` (a mapping of plain JSON values), which
+    a :class:`Selection` keeps. With a method ``predict_all(frames, queries)`` many queries are asked at once.
     """
 
     def __call__(self, frames: Sequence[Frame], query: str, /) -> list[Clip]: ...

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from notes import sentences
 
 from kframes_plugin.errors import VideoError
 from kframes_plugin.video import OpenVideo
@@ -117,7 +118,7 @@ def test_what_can_be_read_is_read_rightly_and_oddities_are_noted(broken: Any, na
         few = video.candidates(8, size=64)
         assert len(few) == min(8, frames)
         if name.startswith(("corrupt", "truncated", "starts_mid")):
-            assert video.notes  # damage shows even where the few frames are not touched by it
+            assert sentences(video.notes)  # damage shows even where the few frames are not touched by it
         every_one = video.candidates(10_000, size=64)  # more than there are
         times = [frame.timestamp for frame in every_one]
         assert len(times) == len(video.timestamps) == frames

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
+from notes import sentences
 from PIL import Image
 
 from kframes_plugin import KFrames
@@ -76,7 +77,7 @@ def test_what_was_taught_is_read(taught: Path) -> None:
 def test_nothing_found_is_a_note(taught: Path) -> None:
     found = MLLMSelector.from_pretrained(taught, device="cpu")(candidates(), "black")
     assert list(found) == []
-    (note,) = found.notes
+    (note,) = sentences(found.notes)
     assert note.startswith("the model found nothing in the video that matches the query (highest relevance of a frame")
     assert found.cost.model_calls == 1
 
@@ -90,7 +91,7 @@ def test_unknown_words_abstain_without_a_model_call(taught: Path) -> None:
         selector.prediction = prediction
         found = selector(candidates(), "a green dog, then a sofa")
         assert list(found) == []
-        (note,) = found.notes
+        (note,) = sentences(found.notes)
         assert note.startswith("the query has words this model was never trained on: 'a', 'dog', 'sofa'; use a larger")
         assert (found.cost.model_calls, found.cost.tokens_in, found.cost.candidates) == (0, 0, 4)
     assert looked == []
@@ -98,8 +99,8 @@ def test_unknown_words_abstain_without_a_model_call(taught: Path) -> None:
     assert looked == [1]
     frames = list(candidates())
     selection = KFrames(selector).select(frames, "the dog", 2)
-    assert "'dog'" in selection.notes[0]
-    assert "no clip was found" in selection.notes[1]
+    assert "'dog'" in sentences(selection.notes)[0]
+    assert "no clip was found" in sentences(selection.notes)[1]
     assert (selection.strategy, len(selection.frames)) == ("uniform", 2)
 
 
@@ -117,7 +118,7 @@ def test_scores_of_every_family(checkpoints: dict[str, Path], name: str, layer: 
     np.testing.assert_array_equal(selector.frame_scores(frames, "the ball"), scores)
     np.testing.assert_array_equal(selector.frame_scores(list(frames), "the ball"), scores)
     untrained = 'this model was not trained to score frames (prediction="scores"); its scores may say nothing'
-    assert (untrained in selector(frames, "the ball").notes) == (layer is None)
+    assert (untrained in sentences(selector(frames, "the ball").notes)) == (layer is None)
 
 
 @pytest.mark.parametrize("layer", [None, 1, 2])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny_models
 from drawn_film import SAMPLE
+from notes import sentences
 from PIL import Image
 
 import kframes_plugin
@@ -163,25 +164,27 @@ def test_no_clip_is_noted_and_logged(caplog):
         selection = KFrames(nothing, candidates=32).select(SAMPLE, QUERY, 16)
     assert selection.clips == ()
     assert selection.strategy == "uniform"
-    assert any("no clip was found" in note for note in selection.notes)
+    assert any("no clip was found" in note for note in sentences(selection.notes))
     assert any("no clip was found" in record.message for record in caplog.records)
     scenes_hit = {number for number, (a, b) in enumerate(selection.scenes) for t in selection.timestamps if a <= t < b}
     assert scenes_hit == set(range(len(selection.scenes))), "every scene has a frame"
 
 
 def test_fewer_frames_than_k_is_noted():
-    assert any("has only 981 frames, 1000" in note for note in KFrames(nothing).select(SAMPLE, QUERY, 1000).notes)
+    assert any(
+        "has only 981 frames, 1000" in note for note in sentences(KFrames(nothing).select(SAMPLE, QUERY, 1000).notes)
+    )
 
 
 def test_a_full_clip_is_noted():
     tiny = KFrames(lambda frames, query: [Clip(12.0, 12.5)], strategy="focused").select(SAMPLE, QUERY, 8)
-    assert any("hold only 4 frames; the other 4" in note for note in tiny.notes)
+    assert any("hold only 4 frames; the other 4" in note for note in sentences(tiny.notes))
 
 
 def test_clips_beyond_the_end_are_cut_or_dropped():
     selection = KFrames(lambda frames, query: [Clip(100.0, 190.0), Clip(160.0, 170.0)]).select(SAMPLE, QUERY, 4)
     assert [(clip.start, clip.end) for clip in selection.clips] == [(100.0, selection.duration)]
-    assert any("after the end" in note for note in selection.notes)
+    assert any("after the end" in note for note in sentences(selection.notes))
 
 
 def test_notes_and_cost_of_a_selector_are_kept():
@@ -190,7 +193,7 @@ def test_notes_and_cost_of_a_selector_are_kept():
         return Prediction([Clip(1, 2)], notes=["the answer was repaired"], cost=cost)
 
     selection = KFrames(thinking, candidates=8).select(SAMPLE, QUERY, 2)
-    assert "the answer was repaired" in selection.notes
+    assert "the answer was repaired" in sentences(selection.notes)
     assert (selection.cost.model_calls, selection.cost.tokens_in, selection.cost.candidates) == (1, 100, 8)
     assert set(selection.cost.seconds) >= {"open", "candidates", "selector", "keyframes"}
 

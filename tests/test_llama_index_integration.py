@@ -14,7 +14,6 @@ import open_clip
 import pytest
 import torch
 from kframes_llama_index import KFramesPostprocessor, KFramesReader, KFramesRetriever, OpenCLIPEmbedding
-from kframes_llama_index.postprocessor import merged, select_within
 from llama_index.core import SimpleDirectoryReader, StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, LLMMetadata, TextBlock
 from llama_index.core.embeddings import MockEmbedding
@@ -298,17 +297,17 @@ def test_frames_of_the_reader_are_coarse_clips(folder, tmp_path):
 
 
 def test_no_clip_inside_means_frames_over_the_given_ones_and_a_note(folder):
-    selection = select_within(KFrames(lambda f, q: [], candidates=8), str(folder / "a.mp4"), [(2.0, 3.0)], "q", 4)
+    selection = KFrames(lambda f, q: [], candidates=8).select(folder / "a.mp4", "q", 4, within=[(2.0, 3.0)])
     assert all(2 <= t < 3 for t in selection.timestamps)
-    assert "the selector found no clip inside the given ones" in selection.notes[0]
-    with pytest.raises(ValueError, match=r"lasts 19\.9 s; the clips \[\(30, 40\)\] lie after its end"):
-        select_within(KF, str(folder / "a.mp4"), [(30, 40)], "q", 4)
+    assert [note.code for note in selection.notes] == ["no-clip"]
+    with pytest.raises(ValueError, match=r"lasts 19\.9 s; the spans \[\(30\.0, 40\.0\)\] lie after its end"):
+        KF.select(folder / "a.mp4", "q", 4, within=[(30, 40)])
 
 
 def test_clips_with_fewer_frames_than_k_are_filled_up_inside_the_given_ones(folder, tmp_path):
     """Half a second of the clip lies inside, 5 frames; the other 3 come from the rest of what was given."""
     given = [(1.0, 2.0), (5.0, 6.5)]
-    found = select_within(seen_by([]), str(folder / "a.mp4"), given, "q", 8)
+    found = seen_by([]).select(folder / "a.mp4", "q", 8, within=given)
     loaded = Selection.load(found.save(tmp_path))
     for selection in (found, found.resample(7), loaded.resample(7)):
         times = selection.timestamps
@@ -326,10 +325,6 @@ async def test_a_postprocessor_needs_a_query_only_for_videos(folder, tmp_path):
     with pytest.raises(ValueError, match="pass query_str or query_bundle"):
         processor.postprocess_nodes(clip)
     assert len(await processor.apostprocess_nodes(clip, query_bundle=QueryBundle("q"))) == 8
-
-
-def test_spans_are_merged():
-    assert merged([(5, 8), (1, 2), (7, 9), (2, 3)]) == [(1, 3), (5, 9)]
 
 
 # --------------------------------------------------------------------------------------------------------- embedding

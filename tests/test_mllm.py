@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tiny_models
 import torch
+from notes import sentences
 from PIL import Image
 
 from kframes_plugin.errors import SelectorError
@@ -60,11 +61,11 @@ def test_a_random_model_of_every_family_ends_in_no_clips_and_a_note(
     found = selector(candidates(), "the red ball")
     assert isinstance(found, Prediction)
     assert list(found) == []
-    assert "the answer was cut off at 12 tokens (max_new_tokens)" in found.notes
-    assert any(note.startswith("answer: ") for note in found.notes)
+    assert "the answer was cut off at 12 tokens (max_new_tokens)" in sentences(found.notes)
+    assert any(note.startswith("answer: ") for note in sentences(found.notes))
     assert (found.cost.candidates, found.cost.model_calls, found.cost.tokens_out) == (4, 1, 12)
     assert found.cost.tokens_in > 100
-    assert selector(candidates(), "the red ball").notes == found.notes
+    assert sentences(selector(candidates(), "the red ball").notes) == sentences(found.notes)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +97,7 @@ def test_an_empty_answer_is_a_note(checkpoints: dict[str, Path], tmp_path: Path)
     CheckpointSettings(max_new_tokens=20, format=fmt).save(folder)
     found = MLLMSelector.from_pretrained(folder, device="cpu")(candidates(), "a dog")
     assert list(found) == []
-    assert found.notes == ("the model found nothing in the video that matches the query",)
+    assert sentences(found.notes) == ("the model found nothing in the video that matches the query",)
     assert found.cost.model_calls == 1
 
 
@@ -105,7 +106,7 @@ def test_an_answer_cut_off_keeps_what_was_written(taught: Path) -> None:
     settings = CheckpointSettings(max_new_tokens=30, format=trained.format)
     found = MLLMSelector.from_pretrained(taught, device="cpu", settings=settings)(candidates(), "red")
     assert [(clip.start, clip.end) for clip in found] == [(10.0, 30.0)]
-    assert found.notes[:2] == (
+    assert sentences(found.notes)[:2] == (
         "the answer was cut off at 30 tokens (max_new_tokens)",
         "answer: closed a list that was cut off",
     )
@@ -150,9 +151,9 @@ def test_a_second_query_reuses_the_vision_features_exactly(checkpoints: dict[str
     frames = candidates()
     first, second = selector(frames, "a ball"), selector(frames, "a player")
     assert len(looked) == pictures.calls == 1
-    assert second.notes == selector(list(frames), "a player").notes  # plain frames have no cache
+    assert sentences(second.notes) == sentences(selector(list(frames), "a player").notes)  # plain frames have no cache
     assert len(looked) == pictures.calls == 2
-    assert first.notes == selector(candidates(), "a ball").notes
+    assert sentences(first.notes) == sentences(selector(candidates(), "a ball").notes)
     assert selector.model.dtype == torch.float32
 
 
@@ -181,7 +182,7 @@ def test_control_tokens_in_a_query_are_plain_text(checkpoints: dict[str, Path]) 
     for name in ("qwen2_5_vl", "idefics3"):
         selector = MLLMSelector.from_pretrained(checkpoints[name], device="cpu", settings=SHORT)
         found = selector(candidates(), "<|image_pad|><image> ball<|im_end|>")
-        assert found.notes[0] == "control tokens of the model in the query were read as plain text"
+        assert sentences(found.notes)[0] == "control tokens of the model in the query were read as plain text"
 
 
 def test_threads_take_turns(taught: Path) -> None:

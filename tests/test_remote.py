@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
+from notes import sentences
 from PIL import Image
 
 from kframes_plugin.errors import SelectorError
@@ -101,7 +102,7 @@ def test_clips_from_a_real_server(served: str) -> None:
 def test_a_real_server_cuts_off(served: str) -> None:
     found = RemoteSelector.from_url(served, format=SHORT, max_tokens=30)(candidates(), "red")
     assert [(clip.start, clip.end) for clip in found] == [(10.0, 30.0)]
-    assert found.notes[0] == "the answer was cut off at 30 tokens (max_tokens)"
+    assert sentences(found.notes)[0] == "the answer was cut off at 30 tokens (max_tokens)"
 
 
 def test_a_real_server_without_the_model(served: str) -> None:
@@ -189,7 +190,7 @@ def test_what_is_sent_and_read(start: Start) -> None:
     server = start(GOOD)
     found = quick(server)(candidates(), "Who scores?")
     assert list(found) == [Clip(10.0, 30.0, "P1", "ball")]
-    assert (found.notes, found.cost.tokens_in, found.cost.tokens_out) == ((), 321, 12)
+    assert (sentences(found.notes), found.cost.tokens_in, found.cost.tokens_out) == ((), 321, 12)
     [(path, headers, body)] = server.requests
     assert path == "/v1/chat/completions"
     assert "Authorization" not in headers
@@ -329,15 +330,15 @@ def test_odd_but_usable_answers(start: Start) -> None:
     server = start(Reply(body=completion(parts)), Reply(body=completion(None)), Reply(body=no_usage))
     selector = quick(server)
     assert list(selector(candidates(), "q")) == [Clip(1.0, 2.0)]
-    assert selector(candidates(), "q").notes == ("answer: the model wrote nothing",)
+    assert sentences(selector(candidates(), "q").notes) == ("answer: the model wrote nothing",)
     last = selector(candidates(), "q")
-    assert (last.notes, last.cost.tokens_in, last.cost.tokens_out) == ((), 0, 0)
+    assert (sentences(last.notes), last.cost.tokens_in, last.cost.tokens_out) == ((), 0, 0)
 
 
 def test_an_answer_cut_off_is_mended(start: Start) -> None:
     found = quick(start(Reply(body=completion('[{"start":1,"end":2,"prio', finish_reason="length"))))(candidates(), "q")
     assert [(clip.start, clip.end) for clip in found] == [(1.0, 2.0)]
-    assert found.notes[0] == "the answer was cut off at 1024 tokens (max_tokens)"
+    assert sentences(found.notes)[0] == "the answer was cut off at 1024 tokens (max_tokens)"
 
 
 # ------------------------------------------------------------------------------------------------------- the key

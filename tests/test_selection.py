@@ -48,9 +48,9 @@ def test_load_refuses_what_it_does_not_know(selection, tmp_path):
     folder = selection.save(tmp_path / "changed")
     file = folder / "selection.json"
     file.write_text(
-        file.read_text(encoding="utf-8").replace("kframes.selection/1", "kframes.selection/99"), encoding="utf-8"
+        file.read_text(encoding="utf-8").replace("kframes.selection/2", "kframes.selection/99"), encoding="utf-8"
     )
-    with pytest.raises(KFramesError, match=r"not of the schema kframes\.selection/1"):
+    with pytest.raises(KFramesError, match=r"not of the schema kframes\.selection/2"):
         Selection.load(folder)
 
 
@@ -67,7 +67,7 @@ def test_load_reads_no_file_outside_its_folder(selection, tmp_path):
 def test_to_dict_is_plain_json(selection):
     plain = selection.to_dict()
     assert json.loads(json.dumps(plain)) == plain
-    assert plain["schema"] == "kframes.selection/1"
+    assert plain["schema"] == "kframes.selection/2"
     assert plain["clips"][0] == {"start": 12, "end": 18, "priority": "P1", "reason": CLIPS[0].reason, "score": 0.9}
 
 

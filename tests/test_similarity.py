@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from notes import sentences
 from PIL import Image
 
 from kframes_plugin import KFrames, SelectorError
@@ -180,7 +181,7 @@ def test_a_second_query_embeds_only_its_text():
 def test_nothing_stands_out():
     answer = Colours().selector()(video(("gray", 12)), "red")
     assert answer == []
-    assert answer.notes == ("no candidate frame stands out for the query (similarity 0.577 to 0.577)",)
+    assert sentences(answer.notes) == ("no candidate frame stands out for the query (similarity 0.577 to 0.577)",)
 
 
 def test_one_frame():
@@ -191,7 +192,7 @@ def test_a_template_and_a_text_that_is_too_long():
     model = Colours()
     answer = model.selector(template="a {} {thing}", is_cut=lambda text: True)(video(("red", 3)), "red {x}")
     assert model.texts == ["a red {x} {thing}"]
-    assert answer.notes[0] == "the query is longer than the model reads; its end was not used"
+    assert sentences(answer.notes)[0] == "the query is longer than the model reads; its end was not used"
     with pytest.raises(ValueError, match="template must have"):
         model.selector(template="a photo")
     with pytest.raises(ValueError, match="batch_size must be at least 1; got 0"):
@@ -285,7 +286,7 @@ def test_a_tiny_open_clip_end_to_end(tiny, caplog):
 
 def test_only_the_words_that_are_read_count(tiny):
     selector = SimilaritySelector.from_pretrained(str(tiny), device="cpu")
-    assert selector(drawn(), "dog " * 30).notes[0].startswith("the query is longer than the model reads")
+    assert sentences(selector(drawn(), "dog " * 30).notes)[0].startswith("the query is longer than the model reads")
     assert selector.is_cut is not None
     assert not selector.is_cut("dog " * 14)  # 14 words and two marks fill the 16 tokens
     assert selector.is_cut("dog " * 15)

@@ -18,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from notes import sentences
 from PIL import Image
 from video_maker import MILLISECONDS, every, make_video, numbered_picture, read_number
 
@@ -280,7 +281,7 @@ def test_joined_streams_get_one_rising_time_line(made: Any, tmp_path: Path) -> N
         assert np.diff(video.timestamps) == pytest.approx(np.full(119, 0.04), abs=1e-6)
         assert numbers(video.frames_at([2.36, 2.4, 4.0])) == [59, 0, 40]
         assert numbers(video.candidates(4)) == [15, 45, 15, 45]
-        assert any("time stamps go back or start again" in note for note in video.notes)
+        assert any("time stamps go back or start again" in note for note in sentences(video.notes))
 
 
 def test_a_leap_of_hours_in_a_broadcast_stream_is_a_splice(tmp_path: Path) -> None:
@@ -309,7 +310,7 @@ def test_of_a_damaged_video_all_that_can_be_decoded_comes_and_a_note(damaged: Pa
         frames = video.candidates(1000)
         assert 80 <= len(frames) < 100
         assert len(frames) == len(video.timestamps)
-        assert any(note.startswith("damaged: ") and "of 100 frames" in note for note in video.notes)
+        assert any(note.startswith("damaged: ") and "of 100 frames" in note for note in sentences(video.notes))
         for frame in frames[:30]:  # before the damage; inside it the decoder conceals what is lost
             assert read_number(frame.image) == round(frame.timestamp / 0.04)
         assert len(list(video.frames())) == len(frames)
@@ -322,7 +323,7 @@ def test_a_video_cut_short_is_read_to_its_true_end(tmp_path: Path) -> None:
         frames = video.candidates(1000)
         assert 30 < len(frames) < 90
         assert video.duration == pytest.approx(len(frames) * 0.04, abs=0.1)
-        assert any("of the 100 frames in its header are there" in note for note in video.notes)
+        assert any("of the 100 frames in its header are there" in note for note in sentences(video.notes))
 
 
 def test_a_stream_cut_at_its_start_begins_with_what_can_be_decoded(made: Any, tmp_path: Path) -> None:
@@ -334,7 +335,7 @@ def test_a_stream_cut_at_its_start_begins_with_what_can_be_decoded(made: Any, tm
         assert 20 < len(seen) < 60
         assert seen == list(range(seen[0], 60))
         assert numbers(video.candidates(1000)) == seen
-        assert any("starts in the middle" in note for note in video.notes)
+        assert any("starts in the middle" in note for note in sentences(video.notes))
 
 
 @pytest.mark.parametrize("name", ["constant.mp4", "late_start.mkv", "open_gop.ts", "vp8.webm", "mpeg4.avi"])
@@ -355,7 +356,7 @@ def test_bytes_changed_at_random_give_consistent_frames_or_an_error(made: Any, t
         path.write_bytes(data)
         with suppress(VideoError), OpenVideo(path) as video:
             few = video.candidates(5, size=32)
-            assert len(few) == min(5, len(video.timestamps)) or video.notes
+            assert len(few) == min(5, len(video.timestamps)) or sentences(video.notes)
             frames = video.candidates(10_000, size=32)
             assert [frame.timestamp for frame in frames] == video.timestamps.tolist()
             assert (np.diff(video.timestamps) > 0).all()

@@ -12,8 +12,9 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field
 
+from kframes_plugin.agents.several_videos import select_over
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.output.documents import KeyframeDocument, keyframe_documents, select_over
+from kframes_plugin.output.documents import KeyframeDocument, keyframe_documents
 
 
 class KFramesLoader(BaseLoader):

@@ -11,9 +11,9 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, create_model
 
 from kframes_plugin.agents import tool as core
+from kframes_plugin.chat.images import LONG_SIDE, QUALITY
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.output.messages import LONG_SIDE, QUALITY
 
 
 class KFramesTool(BaseTool):

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from pydantic import Field, PrivateAttr
 
-from kframes_plugin.selectors.load import load_selector
+from kframes_plugin.kframes import KFrames
 
 
 class OpenCLIPEmbedding(MultiModalEmbedding):
@@ -57,7 +57,7 @@ class OpenCLIPEmbedding(MultiModalEmbedding):
 
     def _loaded(self) -> Any:
         if self._model is None:
-            self._model = load_selector(f"openclip:{self.model_name}", device=self.device)
+            self._model = KFrames.from_pretrained(f"openclip:{self.model_name}", device=self.device).selector
         return self._model
 
 

@@ -11,8 +11,8 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from kframes_llama_index.nodes import as_kframes, default_out, nodes
+from kframes_plugin.agents.several_videos import select_over
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.output.documents import select_over
 
 
 class KFramesRetriever(BaseRetriever):

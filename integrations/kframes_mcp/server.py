@@ -14,9 +14,9 @@ from pydantic import Field
 
 from kframes_plugin import __version__
 from kframes_plugin.agents import tool as core
+from kframes_plugin.chat.images import LONG_SIDE, QUALITY
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.output.messages import LONG_SIDE, QUALITY
 
 
 def build_server(

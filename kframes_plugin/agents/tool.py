@@ -10,9 +10,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from kframes_plugin.agents.allowed_paths import AllowedPaths
+from kframes_plugin.chat.images import LONG_SIDE, QUALITY, base64_jpeg
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.output.messages import LONG_SIDE, QUALITY, base64_jpeg, clock, frame_table
+from kframes_plugin.output.messages import clock, frame_table
 from kframes_plugin.selection import Selection
 
 NAME = "select_video_frames"
@@ -110,7 +111,7 @@ class VideoTool:
             "duration": selection.duration,
             "clips": [asdict(clip) for clip in selection.clips],
             "timestamps": selection.timestamps,
-            "notes": [self.allowed_paths.relative(note) for note in selection.notes],
+            "notes": [{"code": n.code, "text": self.allowed_paths.relative(n.text)} for n in selection.notes],
         }
 
 

@@ -73,3 +73,19 @@ def candidate_edges(times: Sequence[float], duration: float) -> list[float]:
     themselves would shift every clip half a stride late, as candidates sit in the middle of what they stand for.)
     """
     return [0.0, *((a + b) / 2 for a, b in pairwise(times)), duration]
+
+
+def lay_end_to_end(times: NDArray[np.float64], spans: Sequence[Span]) -> tuple[NDArray[np.float64], float]:
+    """Times on a clock that runs inside the spans only, and its length.
+
+    Args:
+        times: (n,) seconds, each inside one of the spans.
+        spans: apart from each other, in time order, at least one.
+
+    Returns:
+        (n,) seconds since the start of the first span, without what lies between spans; and their total length.
+    """
+    starts, ends = np.array(spans, dtype=np.float64).reshape(-1, 2).T
+    before = np.concatenate([[0.0], np.cumsum(ends - starts)])
+    place = np.searchsorted(starts, times, side="right") - 1
+    return before[place] + times - starts[place], float(before[-1])

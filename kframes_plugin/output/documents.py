@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kframes_plugin.agents.tool import lock_of
-from kframes_plugin.kframes import KFrames
-from kframes_plugin.output.messages import LONG_SIDE, QUALITY, clip_of, clock, jpeg
-from kframes_plugin.selection import Selection
+from kframes_plugin.chat.images import jpeg
+from kframes_plugin.output.messages import clip_of, clock
+
+if TYPE_CHECKING:
+    from kframes_plugin.selection import Selection
 
 Path_ = str | os.PathLike[str]
 
@@ -45,22 +45,6 @@ def keyframe_documents(selection: Selection, out: Path_ | None = None) -> list[K
     return [_document(selection, number, out) for number in range(1, len(selection.frames) + 1)]
 
 
-def select_over(kframes: KFrames, videos: Sequence[Path_], query: str, k: int) -> list[Selection]:
-    """min(k, all frames) keyframes over several videos, the ones that fit the query best first.
-
-    Videos where a clip was found share k evenly, those with P1 clips and better scores first; the others are only
-    used for what is left. Scores of most selectors compare clips of one video, so the order of videos is a rough one.
-    """
-    with lock_of(kframes):
-        found = [kframes.select(video, query, k) for video in videos]
-        if len(found) == 1:
-            return found
-        ranked = sorted(found, key=_worth)
-        shares = share_out([(bool(s.clips), len(s.frames)) for s in ranked], k)
-        given = [(selection, share) for selection, share in zip(ranked, shares, strict=True) if share]
-        return [s if share == len(s.frames) else s.resample(share) for s, share in given]
-
-
 def _document(selection: Selection, number: int, out: Path_ | None) -> KeyframeDocument:
     frame = selection.frames[number - 1]
     video = os.path.abspath(selection.video)
@@ -85,30 +69,6 @@ def _document(selection: Selection, number: int, out: Path_ | None) -> KeyframeD
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
         path = Path(out).absolute() / f"{identity}.jpg"
-        path.write_bytes(jpeg(frame.image, long_side=LONG_SIDE, quality=QUALITY))
+        path.write_bytes(jpeg(frame.image))
         metadata["image_path"] = str(path)
     return KeyframeDocument(identity, text, metadata)
-
-
-def _worth(selection: Selection) -> tuple[int, float]:
-    best = min((clip.priority for clip in selection.clips), default="P3")
-    return int(best[1]), -max((clip.score or 0.0 for clip in selection.clips), default=0.0)
-
-
-def share_out(videos: Iterable[tuple[bool, int]], k: int) -> list[int]:
-    """How many of k frames each video gives, evenly.
-
-    Args:
-        videos: (whether a clip was found, frames it can give), the best first; those without a clip fill what is left.
-        k: frames wanted in all.
-    """
-    able = list(videos)
-    shares = [0] * len(able)
-    for wanted in (True, False):
-        while sum(shares) < k:
-            hungry = [n for n, (has, frames) in enumerate(able) if has == wanted and shares[n] < frames]
-            if not hungry:
-                break
-            for n in hungry[: k - sum(shares)]:
-                shares[n] += 1
-    return shares

@@ -6,24 +6,18 @@ then the frame; every model that reads images reads it right. What one family re
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from PIL import Image
+from kframes_plugin.prompt import Messages
 
+if TYPE_CHECKING:
     from kframes_plugin.selection import Selection
     from kframes_plugin.types import Clip, Frame
 
-LONG_SIDE = 768  # pixels: an hour of chat with pictures of 4K sits in memory, logs and checkpoints of an agent
-QUALITY = 85
 MILLISECONDS = 1000.0
-
-Messages = list[dict[str, Any]]
 
 
 def chat_messages(selection: Selection, question: str | None, *, reasons: bool = False) -> Messages:
@@ -36,14 +30,6 @@ def chat_messages(selection: Selection, question: str | None, *, reasons: bool =
         content.append({"type": "text", "text": "Key clips:\n" + "\n".join(lines)})
     content.append({"type": "text", "text": selection.query if question is None else question})
     return [{"role": "user", "content": content}]
-
-
-def openai_messages(messages: Messages, *, long_side: int = LONG_SIDE, quality: int = QUALITY) -> Messages:
-    """Chat messages with every PIL image as a JPEG data URL, as OpenAI's chat completions take it."""
-    return [
-        {**message, "content": [_openai_part(part, long_side, quality) for part in message["content"]]}
-        for message in messages
-    ]
 
 
 def vllm_data(selection: Selection, *, repeat: int = 1) -> dict[str, Any]:
@@ -117,30 +103,3 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
     return f"{head}:{rest // 10:02d}.{rest % 10}"
-
-
-def jpeg(image: Image.Image, *, long_side: int = LONG_SIDE, quality: int = QUALITY) -> bytes:
-    """A picture as JPEG, its long side at most that many pixels (never enlarged).
-
-    Raises:
-        ValueError: long_side < 1 or quality outside 1..95.
-    """
-    if long_side < 1 or not 1 <= quality <= 95:
-        raise ValueError(f"long_side must be at least 1 and quality in 1..95; got {long_side} and {quality}")
-    small = image.convert("RGB")
-    small.thumbnail((long_side, long_side))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
-
-
-def base64_jpeg(image: Image.Image, *, long_side: int = LONG_SIDE, quality: int = QUALITY) -> str:
-    """:func:`jpeg` as base64 text."""
-    return base64.b64encode(jpeg(image, long_side=long_side, quality=quality)).decode("ascii")
-
-
-def _openai_part(part: dict[str, Any], long_side: int, quality: int) -> dict[str, Any]:
-    if part["type"] != "image":
-        return part
-    data = base64_jpeg(part["image"], long_side=long_side, quality=quality)
-    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}

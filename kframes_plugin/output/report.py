@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from base64 import b64encode
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,8 +13,11 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
+from kframes_plugin.chat.images import data_url, jpeg
 from kframes_plugin.output.messages import clock
-from kframes_plugin.selection import Selection
+
+if TYPE_CHECKING:
+    from kframes_plugin.selection import Selection
 
 # One colour a meaning, told apart by colour-blind people too (Okabe and Ito's palette).
 COLOURS = {"P1": "#d55e00", "P2": "#56b4e9", "candidates": "#999999", "keyframes": "#000000"}
@@ -120,7 +123,7 @@ def write_html(selection: Selection, path: str | Path) -> Path:
         for number, clip in enumerate(selection.clips, 1)
     )
     figures = "".join(
-        f'<figure><img src="data:image/jpeg;base64,{_jpeg(frame.image)}" alt="frame at {clock(frame.timestamp)}">'
+        f'<figure><img src="{data_url(jpeg(frame.image, long_side=640))}" alt="frame at {clock(frame.timestamp)}">'
         f"<figcaption>{number}. <b>{clock(frame.timestamp)}</b> {_place(selection, frame.timestamp)[1]}</figcaption>"
         "</figure>"
         for number, frame in enumerate(selection.frames, 1)
@@ -133,10 +136,13 @@ def write_html(selection: Selection, path: str | Path) -> Path:
         duration=clock(selection.duration),
         k=selection.k,
         strategy=selection.strategy,
+        selector=escape(str(selection.selector.get("name", "unknown"))),
         svg=svg[svg.index("<svg") :],
         clips=CLIPS.format(rows=clips) if clips else "<p>No clip was found for this query.</p>",
         frames=figures,
-        notes="".join(f"<li>{escape(note)}</li>" for note in selection.notes or ["nothing was out of the ordinary"]),
+        notes="".join(
+            f"<li>{escape(str(note))}</li>" for note in selection.notes or ["nothing was out of the ordinary"]
+        ),
         cost=f"{cost.frames_decoded} frames decoded, {cost.candidates} candidates, {cost.model_calls} model calls, "
         f"{cost.tokens_in} tokens in, {cost.tokens_out} out; {steps}",
     )
@@ -144,13 +150,6 @@ def write_html(selection: Selection, path: str | Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
     return target
-
-
-def _jpeg(image: Image.Image, side: int = 640) -> str:
-    small, data = image.copy(), io.BytesIO()
-    small.thumbnail((side, side))
-    small.save(data, "JPEG", quality=85)
-    return b64encode(data.getvalue()).decode()
 
 
 CLIPS = "<table><tr><th></th><th></th><th>time</th><th>score</th><th>reason</th></tr>{rows}</table>"
@@ -169,7 +168,7 @@ figure {{ margin: 0 }} img {{ width: 100%; border-radius: 4px; display: block }}
 figcaption {{ font-size: .85rem; color: #444 }}
 </style></head><body>
 <h1>{title}</h1>
-<p class="where">{video} · {duration} · k = {k} · {strategy}</p>
+<p class="where">{video} · {duration} · k = {k} · {strategy} · selector: {selector}</p>
 {svg}
 <h2>Key clips</h2>{clips}
 <h2>Keyframes</h2><div class="frames">{frames}</div>

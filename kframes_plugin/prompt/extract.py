@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kframes_plugin.prompt.lenient_json import MAX_DEPTH, read_lenient
-from kframes_plugin.types import Priority
+from kframes_plugin.types import Note, Priority
 
 MAX_REASON = 200  # characters: about 20 words and 50 tokens
 MAX_TEXT = 30_000  # characters; 64 clips with long reasons have 20,000. The rest is not read: time stays bounded
+
+UNREADABLE = "answer-unreadable"  # the code of a note
 
 # What models call the four keys of a clip, without case, blanks and underscores; "span" is start and end in one.
 NAMES = {
@@ -55,14 +57,15 @@ class Answer:
     """The clips found in a text, in the order written, and a count of every repair."""
 
     clips: list[RawClip] = field(default_factory=list)
-    repairs: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[Note] = field(default_factory=Counter)
 
-    def repaired(self, what: str) -> None:
-        self.repairs[what] += 1
+    def repaired(self, what: str, code: str = "answer-repaired") -> None:
+        """Count a repair, in words that say what was done."""
+        self.repairs[Note(code, f"answer: {what}")] += 1
 
-    def notes(self) -> list[str]:
-        """One sentence for each kind of repair."""
-        return [f"answer: {what}" + (f" ({n} times)" if n > 1 else "") for what, n in self.repairs.items()]
+    def notes(self) -> list[Note]:
+        """One note for each kind of repair."""
+        return [Note(one.code, one.text + (f" ({n} times)" if n > 1 else "")) for one, n in self.repairs.items()]
 
 
 def read_answer(text: str) -> Answer:
@@ -75,7 +78,7 @@ def read_answer(text: str) -> Answer:
     found = [(value, inner) for value in values if (inner := _read_value(value)).clips or value == []]
     if not found:
         said = tidy_text(text, 80)
-        answer.repaired(f"no clips could be read in {said!r}" if said else "the model wrote nothing")
+        answer.repaired(f"no clips could be read in {said!r}" if said else "the model wrote nothing", UNREADABLE)
         for inner in map(_read_value, values):
             answer.repairs += inner.repairs
         return answer
@@ -98,7 +101,7 @@ def _without_thinking(text: str, answer: Answer) -> str:
         return after
     before, opened, _ = text.partition("<think>")
     if opened:
-        answer.repaired("the thinking was cut off before an answer came")
+        answer.repaired("the thinking was cut off before an answer came", UNREADABLE)
         return before
     return text
 

@@ -28,12 +28,14 @@ from kframes_plugin.mllm.load import load
 from kframes_plugin.mllm.threads import is_small, one_thread
 from kframes_plugin.mllm.vocabulary import in_known_case, refusal
 from kframes_plugin.prompt import build_messages, duration_of, parse_clips
-from kframes_plugin.types import Cost, Frame, Prediction, PredictionKind
+from kframes_plugin.types import Cost, Frame, Note, Prediction, PredictionKind
 
 IDS = "input_ids"
-NOTHING = "the model found nothing in the video that matches the query"
-PLAIN = "control tokens of the model in the query were read as plain text"
-UNTRAINED = 'this model was not trained to score frames (prediction="scores"); its scores may say nothing'
+NOTHING = Note("nothing-found", "the model found nothing in the video that matches the query")
+PLAIN = Note("control-tokens", "control tokens of the model in the query were read as plain text")
+UNTRAINED = Note(
+    "untrained", 'this model was not trained to score frames (prediction="scores"); its scores may say nothing'
+)
 
 
 class MLLMSelector:
@@ -137,7 +139,7 @@ class MLLMSelector:
         """
         vocabulary = self.settings.vocabulary
         if vocabulary is not None and (why := refusal(query, vocabulary)):
-            return Prediction(notes=[why], cost=Cost(candidates=len(frames)))
+            return Prediction(notes=[Note("unknown-words", why)], cost=Cost(candidates=len(frames)))
         plain = without_control_tokens(self.processor, query)
         asked = self._as_trained(plain)
         found = self._found(frames, asked)
@@ -167,7 +169,7 @@ class MLLMSelector:
             return scored
         written = self._written(frames, query)
         clips = merged_clips(written, scored)
-        notes = [note for note in (*written.notes, *scored.notes) if not (clips and note.startswith(NOTHING))]
+        notes = [note for note in (*written.notes, *scored.notes) if not (clips and note.code == NOTHING.code)]
         return Prediction(clips, notes=notes, cost=written.cost + replace(scored.cost, candidates=0))
 
     def _written(self, frames: Sequence[Frame], query: str) -> Prediction:
@@ -178,7 +180,9 @@ class MLLMSelector:
             answer = write(self.model, self.processor, inputs, room)
             cost = self._cost(frames, inputs[IDS].shape[1], answer.tokens)
         clips = parse_clips(answer.text, duration_of(frames), fmt=fmt, times=[frame.timestamp for frame in frames])
-        cut = [] if answer.finished else [f"the answer was cut off at {room} tokens (max_new_tokens)"]
+        cut = (
+            [] if answer.finished else [Note("answer-cut", f"the answer was cut off at {room} tokens (max_new_tokens)")]
+        )
         notes = [*cut, *clips.notes]
         return Prediction(clips, notes=notes if clips or notes else [NOTHING], cost=cost)
 
@@ -189,7 +193,7 @@ class MLLMSelector:
         clips = clips_from_scores(scores, times, duration_of(frames), rule=PROBABILITY, word="relevance")
         notes = [] if self.settings.scores_layer else [UNTRAINED]
         if not clips:
-            notes.append(f"{NOTHING} (highest relevance of a frame {scores.max():.2f})")
+            notes.append(Note(NOTHING.code, f"{NOTHING} (highest relevance of a frame {scores.max():.2f})"))
         return Prediction(clips, notes=notes, cost=cost)
 
     def _score(self, frames: Sequence[Frame], query: str) -> tuple[NDArray[np.float64], Cost]:

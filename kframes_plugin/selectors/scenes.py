@@ -21,6 +21,7 @@ class SceneSelector:
         snap_to_cuts: True: it sees only that a cut lies between two candidates.
     """
 
+    name = "scenes"
     frame_size = 64
     snap_to_cuts = True
 

@@ -18,7 +18,7 @@ from PIL import Image
 from kframes_plugin.clips.from_scores import RelevanceRule, clips_from_scores
 from kframes_plugin.errors import SelectorError, needs_extra
 from kframes_plugin.prompt import duration_of
-from kframes_plugin.types import Candidates, Cost, Frame, Prediction
+from kframes_plugin.types import Candidates, Cost, Frame, Note, Prediction
 
 # Cosines this close together tell nothing. A guess: no CLIP weights were at hand to measure how far real ones spread.
 SIMILARITY = RelevanceRule(flat=0.002)
@@ -119,10 +119,11 @@ class SimilaritySelector:
         clips = clips_from_scores(similarity, times, duration_of(frames), rule=self.rule, word="similarity")
         notes = []
         if self.is_cut is not None and self.is_cut(text):
-            notes.append("the query is longer than the model reads; its end was not used")
+            notes.append(Note("query-cut", "the query is longer than the model reads; its end was not used"))
         if not clips:
             low, high = similarity.min(), similarity.max()
-            notes.append(f"no candidate frame stands out for the query (similarity {low:.3f} to {high:.3f})")
+            text = f"no candidate frame stands out for the query (similarity {low:.3f} to {high:.3f})"
+            notes.append(Note("nothing-found", text))
         return Prediction(clips, notes=notes, cost=Cost(candidates=len(frames), model_calls=calls + 1))
 
     def _image_features(self, frames: Sequence[Frame]) -> tuple[NDArray[np.float32], int]:

@@ -14,6 +14,7 @@ class UniformSelector:
         candidates: 1.
     """
 
+    name = "uniform"
     candidates = 1
 
     def __call__(self, frames: Sequence[Frame], query: str, /) -> Prediction:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from kframes_plugin.errors import VideoError
+from kframes_plugin.types import Note
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -77,7 +78,7 @@ class Decoder(Protocol):
     name: str
     info: VideoInfo
     index: FrameIndex
-    notes: list[str]
+    notes: list[Note]
     frames_decoded: int
 
     def pictures(self, ranks: Sequence[int], size: Size) -> Iterator[tuple[int, Image.Image]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kframes_plugin.types import Frame
+from kframes_plugin.types import Frame, Note
 from kframes_plugin.video.decoder import Size, VideoInfo
 from kframes_plugin.video.index import FrameIndex
 
@@ -38,7 +38,7 @@ class GivenFrames:
             end = float(times[-1]) + usual if duration is None else duration
         self.index = _index(times, end)
         self.info = VideoInfo(self._images[0].width, self._images[0].height, rotation=0, codec="", container="")
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
         self.frames_decoded = 0
 
     def pictures(self, ranks: Sequence[int], size: Size) -> Iterator[tuple[int, Image.Image]]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count as numbers
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
+from weakref import WeakValueDictionary
 
 import numpy as np
 
-from kframes_plugin.types import Candidates, Frame
+from kframes_plugin.clips.geometry import inside, lay_end_to_end
+from kframes_plugin.types import Candidates, Frame, Note, Span
 from kframes_plugin.video.decoder import DamagedError, Decoder, Limits
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ Progress = Callable[[int, int], None]
 MAX_PIXELS = 8192 * 8192  # 8K (7680 x 4320) is half of it
 MAX_DURATION = 24 * 3600.0  # seconds
 MAX_STREAMS = 64
+
+_NUMBERS = numbers(1)
+_OPENED: WeakValueDictionary[str, OpenVideo] = WeakValueDictionary()
 
 _NANOSECOND = 1e-9  # forgives rounding where a frame begins exactly in the middle of a span: 4.5 * 2.4 / 5 < 2.16
 
@@ -58,6 +64,7 @@ class OpenVideo:
         notes: what was out of the ordinary, one sentence each.
         frames_decoded: frames produced so far, also those only passed on the way.
         closed: whether it was closed and can give no more frames.
+        key: names it in :func:`find_open`, in this process.
 
     Raises:
         VideoError: the file cannot be read: which file, what is wrong, what to do.
@@ -79,7 +86,7 @@ class OpenVideo:
         if not isinstance(self.path, str):
             raise TypeError(f"path must be a str or os.PathLike[str]; got {type(self.path).__name__}")
         self._decoder = _open(self.path, decoder, limits, allow_urls)
-        self.closed = False
+        self._begin()
 
     @classmethod
     def from_frames(
@@ -99,11 +106,19 @@ class OpenVideo:
         from kframes_plugin.video.frames import GivenFrames
 
         video = cls.__new__(cls)
-        video.path, video.closed = "", False
+        video.path = ""
         video._decoder = GivenFrames(frames, timestamps, duration)
+        video._begin()
         return video
 
-    def candidates(self, count: int, size: Size = None, progress: Progress | None = None) -> Candidates:
+    def _begin(self) -> None:
+        self.closed = False
+        self.key = f"{os.getpid()}-{next(_NUMBERS)}"  # a forked process must not use the decoder of its parent
+        _OPENED[self.key] = self
+
+    def candidates(
+        self, count: int, size: Size = None, progress: Progress | None = None, within: Sequence[Span] = ()
+    ) -> Candidates:
         """min(count, frames) distinct frames spread evenly over the video, in time order.
 
         The video is cut into ``count`` equal spans. The frame on screen in the middle of a span stands for it, or,
@@ -114,15 +129,21 @@ class OpenVideo:
             size: None = as displayed; an int = the long side at most that many pixels (never enlarged);
                 (width, height) = exactly.
             progress: called with (done, total) after every frame.
+            within: spans, seconds, apart and in time order, from which all candidates come; none: the whole video.
+                A candidate then stands for no more than its span.
 
         Raises:
+            ValueError: count < 1, or no frame comes on screen in the spans.
             VideoError: decoding fails.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1; got {count}")
-        ranks, pictures = self._pictures(lambda: self._spread(count), self._size(size), progress)
+        ranks, pictures = self._pictures(lambda: self._spread(count, within), self._size(size), progress)
         starts = self.timestamps[ranks].tolist()
         ends = [*starts[1:], self.duration]
+        if within:
+            last = np.array([end for _, end in within])
+            ends = np.minimum(ends, last[np.searchsorted(last, starts, side="right").clip(max=len(last) - 1)]).tolist()
         return Candidates(
             (Frame(start, end - start, pictures[rank]) for rank, start, end in zip(ranks, starts, ends, strict=True)),
             self.duration,
@@ -223,7 +244,7 @@ class OpenVideo:
         return self._decoder.name
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Note, ...]:
         """What was out of the ordinary."""
         return tuple(self._decoder.notes)
 
@@ -236,26 +257,33 @@ class OpenVideo:
         """Rank of the frame on screen at each time."""
         return np.searchsorted(self.timestamps, times, side="right") - 1
 
-    def _spread(self, count: int) -> NDArray[np.int64]:
-        """Ranks of min(count, n) candidates: rising, distinct, I-frames where a span has one."""
-        total = len(self.timestamps)
-        count = min(count, total)
-        stride = self.duration / count
+    def _spread(self, count: int, within: Sequence[Span] = ()) -> NDArray[np.int64]:
+        """Ranks of min(count, n) candidates: rising, distinct, I-frames where a span has one.
+
+        Spans are laid end to end, so that the frames inside them are spread as if they were a video of their own.
+        """
+        within = within or [(0.0, self.duration)]
+        pool = np.flatnonzero(inside(self.timestamps, within))  # ranks of all that may be chosen
+        if not len(pool):
+            raise ValueError(f"{self.path or 'the video'} shows no new frame within {list(within)} s; widen the spans")
+        clock, length = lay_end_to_end(self.timestamps[pool], within)
+        count = min(count, len(pool))
+        stride = length / count
         targets = (np.arange(count) + 0.5) * stride + _NANOSECOND
-        ranks = self._on_screen(targets)
-        keys = np.flatnonzero(self._decoder.index.is_key)
+        ranks = (np.searchsorted(clock, targets, side="right") - 1).clip(min=0)
+        keys = np.flatnonzero(self._decoder.index.is_key[pool])
         if len(keys):
-            times = self.timestamps[keys]
+            times = clock[keys]
             after = np.searchsorted(times, targets).clip(max=len(keys) - 1)
             before = (after - 1).clip(min=0)
             nearest = np.where(targets - times[before] <= times[after] - targets + 4 * _NANOSECOND, before, after)
             distance = times[nearest] - targets
             # half-open, so that no I-frame serves two spans
-            inside = (distance >= -stride / 2 - 2 * _NANOSECOND) & (distance < stride / 2 - 2 * _NANOSECOND)
-            ranks = np.where(inside, keys[nearest], ranks)
+            near = (distance >= -stride / 2 - 2 * _NANOSECOND) & (distance < stride / 2 - 2 * _NANOSECOND)
+            ranks = np.where(near, keys[nearest], ranks)
         # rank - place must never fall (that is: ranks rise strictly) and must leave room for the frames to come
         places = np.arange(count)
-        return np.maximum.accumulate(ranks - places).clip(0, total - count) + places
+        return pool[np.maximum.accumulate(ranks - places).clip(0, len(pool) - count) + places]
 
     def _pictures(
         self, choose: Callable[[], NDArray[np.int64]], size: tuple[int, int], progress: Progress | None
@@ -301,6 +329,12 @@ class OpenVideo:
             raise ValueError(f"size, the long side in pixels, must be at least 1; got {size}")
         scale = min(1.0, size / max(self.width, self.height))
         return max(1, round(self.width * scale)), max(1, round(self.height * scale))
+
+
+def find_open(key: str) -> OpenVideo | None:
+    """The video of a key, if this process opened it and it is still open; else None."""
+    video = _OPENED.get(key) if key.startswith(f"{os.getpid()}-") else None
+    return None if video is None or video.closed else video
 
 
 def _open(path: str, decoder: str, limits: Limits, allow_urls: bool) -> Decoder:

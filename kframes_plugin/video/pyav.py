@@ -18,6 +18,7 @@ import av
 import numpy as np
 
 from kframes_plugin.errors import VideoError
+from kframes_plugin.types import Note
 from kframes_plugin.video.decoder import DamagedError, Limits, Size, VideoInfo
 from kframes_plugin.video.index import (
     NO_STAMP,
@@ -82,7 +83,7 @@ class PyAVDecoder:
     def __init__(self, path: str, limits: Limits, *, allow_urls: bool = False) -> None:
         self.path, self.limits = path, limits
         self._reading = Reading(path, limits, allow_urls=allow_urls)
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
         self.frames_decoded = 0
         self._bad_packets = 0
         try:
@@ -150,7 +151,7 @@ class PyAVDecoder:
                 due += 1
         yield from sorted(waiting.items())
         if came < len(self.index):
-            self._note(f"damaged: {came} of {len(self.index)} frames came in a pass over all of them")
+            self._note("damaged", f"damaged: {came} of {len(self.index)} frames came in a pass over all of them")
 
     def _picture(self, frame: VideoFrame, size: Size) -> Image.Image:
         try:
@@ -166,9 +167,10 @@ class PyAVDecoder:
         before = len(self.index)
         self.index = self._count()
         if len(self.index) < before:
-            self.notes.append(f"damaged: {len(self.index)} of {before} frames can be decoded")
+            self._note("damaged", f"damaged: {len(self.index)} of {before} frames can be decoded")
         else:
-            self.notes.append("all of it was decoded once: decoding cannot start at what it marks as I-frames")
+            text = "all of it was decoded once: decoding cannot start at what it marks as I-frames"
+            self._note("decoded-whole", text)
 
     def _rank_of(self, frame: VideoFrame) -> int | None:
         """The rank of a decoded frame, None for one that is not in the index."""
@@ -179,16 +181,16 @@ class PyAVDecoder:
 
     # ---- opening
 
-    def _note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
+    def _note(self, code: str, text: str) -> None:
+        if (note := Note(code, text)) not in self.notes:
+            self.notes.append(note)
 
     def _note_back(self) -> None:
         if not self._is_damaged():
-            self._note(_BACK)
+            self._note("times-restart", _BACK)
 
     def _is_damaged(self) -> bool:
-        return self._bad_packets > 0 or any(note.startswith("damaged") for note in self.notes)
+        return self._bad_packets > 0 or any(note.code == "damaged" for note in self.notes)
 
     def _make_index(self, packets: Packets) -> FrameIndex:
         """From the packets where they tell everything, else from one sequential decode, with a note."""
@@ -203,16 +205,17 @@ class PyAVDecoder:
                 index = index_by_packets(packets, *self._clock(), leave_out=missing)
             left_out = int(packets.shown.sum()) - len(index)
             if left_out and len(index):
-                self.notes.append(f"starts in the middle: its first {left_out} frames cannot be decoded")
+                self._note("starts-late", f"starts in the middle: its first {left_out} frames cannot be decoded")
             if len(index):
                 return index
         known = packets.pts[packets.pts != NO_STAMP]
         if len(known):  # before all of it is decoded
             check_duration(self.path, (float(known.max()) - float(known.min())) * float(self._clock()[0]), self.limits)
-        self.notes.append(f"all of it was decoded once to find its frames: {trouble or 'no I-frame is shown'}")
+        text = f"all of it was decoded once to find its frames: {trouble or 'no I-frame is shown'}"
+        self._note("decoded-whole", text)
         index = self._count()
         if self._bad_packets:
-            self.notes.append(f"damaged: {self._bad_packets} packets cannot be decoded")
+            self._note("damaged", f"damaged: {self._bad_packets} packets cannot be decoded")
         return index
 
     def _missing_lead(self, index: FrameIndex) -> set[int]:
@@ -266,16 +269,16 @@ class PyAVDecoder:
         container, stream = self._reading.shared(threads=1)
         found, end = len(packets) + packets.empty, self.index.duration
         if packets.error:
-            self.notes.append(f"cannot be read to its end: {packets.error}")
+            self._note("cut-short", f"cannot be read to its end: {packets.error}")
         if packets.corrupt and not self.index.counted:  # at a join, all may be well
-            self.notes.append(f"damaged: {packets.corrupt} of {found} packets")
+            self._note("damaged", f"damaged: {packets.corrupt} of {found} packets")
         if "mp4" in container.format.name and stream.frames > found:  # AVI counts what it never wrote
-            self.notes.append(f"cut short: {found} of the {stream.frames} frames in its header are there")
+            self._note("cut-short", f"cut short: {found} of the {stream.frames} frames in its header are there")
         claims = [container.duration / av.time_base if container.duration else 0.0]
         claims += [float(stream.duration * stream.time_base)] if stream.duration and stream.time_base else []
         start = float(self.index.stamps[0] * stream.time_base) if stream.time_base else 0.0
         if max(claims) > 1 + 1.1 * end + max(start, 0.0):  # Matroska counts from zero, MP4 from the first frame
-            self.notes.append(f"claims {max(claims):.1f} s, but its pictures end at {end:.1f} s")
+            self._note("false-duration", f"claims {max(claims):.1f} s, but its pictures end at {end:.1f} s")
 
     # ---- decoding
 

@@ -14,6 +14,7 @@ from kframes_plugin.types import Clip, Strategy
 
 TAU = 1.0  # the paper's temperature is not known to us
 NEUTRAL = 0.0  # when the answerer said nothing that can be read
+MENDED = ("answer-repaired", "answer-unreadable")  # codes of notes: the answer was not in the wire form
 
 # (timestamps of the k frames in seconds, index of the question) -> probability of every option
 Answerer = Callable[[Sequence[float], int], Sequence[float]]
@@ -66,7 +67,7 @@ def format_reward(
         0, .5 or 1. ``[]`` is well formed: 1.
     """
     clips = parse_clips(text, duration, fmt=fmt, times=times)
-    if not clips.notes:
+    if not any(note.code in MENDED for note in clips.notes):
         return 1.0
     return 0.5 if clips else 0.0
 

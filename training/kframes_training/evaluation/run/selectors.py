@@ -88,7 +88,7 @@ class KFramesContestant:
         }  # fmt: skip
         # the pool's cost counts the candidates too; all selectors have one step
         spent = replace(told.cost, candidates=0, seconds={"select": sum(told.cost.seconds.values())})
-        return Found(frames, tuple(told), told.notes, pool.cost + spent)
+        return Found(frames, tuple(told), [str(note) for note in told.notes], pool.cost + spent)
 
 
 @dataclass

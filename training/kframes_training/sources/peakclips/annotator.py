@@ -7,7 +7,6 @@ annotator made are not taken for its own.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from kframes_plugin.chat.images import jpeg
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.types import Frame
 from kframes_training.sources.peakclips.answers import Unusable, read, schema
@@ -99,7 +99,7 @@ class LLMAnnotator:
         content: list[dict[str, Any]] = []
         for frame in frames:
             content.append({"type": "text", "text": f"<{frame.timestamp:.1f} seconds>"})
-            content.append({"type": "image", "jpeg": _jpeg(frame, self.quality)})
+            content.append({"type": "image", "jpeg": jpeg(frame.image, long_side=None, quality=self.quality)})
         return await self._ask([*content, {"type": "text", "text": "\n" + prompt.text}], prompt)
 
     async def judge(self, prompt: Prompt) -> BaseModel:
@@ -142,12 +142,6 @@ class LLMAnnotator:
 
 def _said(role: str, text: str) -> dict[str, Any]:
     return {"role": role, "content": [{"type": "text", "text": text}]}
-
-
-def _jpeg(frame: Frame, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    frame.image.convert("RGB").save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
 
 
 def _key(writer: str, messages: Messages, form: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +11,9 @@ from urllib.parse import urldefrag
 import openai
 from openai import AsyncOpenAI
 
+from kframes_plugin.chat.client import KEYS
+from kframes_plugin.chat.images import with_data_urls
 from kframes_training.sources.peakclips.annotator import AnnotatorError, Completion, ItemError, Messages
-
-KEYS = ("KFRAMES_API_KEY", "OPENAI_API_KEY")  # the first one that is set
 
 
 class OpenAIWriter:
@@ -70,10 +69,11 @@ class OpenAIWriter:
         if self.json_schema:
             about = {"name": name, "schema": form, "strict": True}
             fields["response_format"] = {"type": "json_schema", "json_schema": about}
+        sent: Any = with_data_urls(messages)
         async with self._turn:
             try:
                 raw = await self._client.chat.completions.with_raw_response.create(
-                    model=self.model, messages=_sent(messages), **fields
+                    model=self.model, messages=sent, **fields
                 )
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
                 raise AnnotatorError(
@@ -105,20 +105,6 @@ class OpenAIWriter:
             1 + raw.retries_taken,
             choice.finish_reason == "length",
         )
-
-
-def _sent(messages: Messages) -> list[Any]:
-    """Messages in OpenAI's form, pictures as data URLs."""
-    return [{**message, "content": [_part(part) for part in message["content"]]} for message in messages]
-
-
-def _part(part: dict[str, Any]) -> dict[str, Any]:
-    if part["type"] != "image":
-        return part
-    return {
-        "type": "image_url",
-        "image_url": {"url": "data:image/jpeg;base64," + base64.b64encode(part["jpeg"]).decode()},
-    }
 
 
 def _said(error: openai.APIError) -> str:
