@@ -187,13 +187,13 @@ def test_merged_clips_have_the_ends_of_the_scores_and_the_reasons_of_the_writing
     ]  # they only touch
 
 
-def test_both_readouts_are_read_and_paid_for(taught: Path) -> None:
+def test_both_predictions_are_merged_and_paid_for(taught: Path) -> None:
     found = {}
     for prediction in ("text", "scores", "both"):
         selector = MLLMSelector.from_pretrained(taught, device="cpu", prediction=prediction)
         found[prediction] = selector(candidates(), "green")
-    assert found["frames"], "the model was taught to score"
-    assert list(found["both"]) == merged_clips(found["text"], found["frames"])
+    assert found["scores"], "the model was taught to score"
+    assert list(found["both"]) == merged_clips(found["text"], found["scores"])
     assert found["both"].cost.model_calls == 2
     assert found["both"].cost.candidates == 4
-    assert found["both"].cost.tokens_in == found["text"].cost.tokens_in + found["frames"].cost.tokens_in
+    assert found["both"].cost.tokens_in == found["text"].cost.tokens_in + found["scores"].cost.tokens_in

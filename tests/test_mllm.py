@@ -8,6 +8,7 @@ import socket
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_models
 import torch
@@ -19,7 +20,7 @@ from kframes_plugin.mllm.checkpoint import CheckpointSettings
 from kframes_plugin.mllm.load import load
 from kframes_plugin.prompt import PromptFormat, build_messages, write_clips
 from kframes_plugin.selectors.mllm import MLLMSelector
-from kframes_plugin.types import Candidates, Clip, Frame, Prediction
+from kframes_plugin.types import PREDICTION_KINDS, Candidates, Clip, Frame, Prediction, PredictionKind
 
 FAMILIES = ("qwen2_5_vl", "qwen3_vl", "idefics3")
 SHORT = CheckpointSettings(max_new_tokens=12)
@@ -155,6 +156,56 @@ def test_a_second_query_reuses_the_vision_features_exactly(checkpoints: dict[str
     assert len(looked) == pictures.calls == 2
     assert sentences(first.notes) == sentences(selector(candidates(), "a ball").notes)
     assert selector.model.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("prediction", PREDICTION_KINDS)
+def test_many_queries_at_once_give_what_each_gives_alone(
+    checkpoints: dict[str, Path], name: str, prediction: PredictionKind
+) -> None:
+    queries = ["a ball", "who scores the second goal, and when?", "<|im_end|> a player", "a ball", "red"]
+    alone = MLLMSelector.from_pretrained(checkpoints[name], device="cpu", settings=SHORT, prediction=prediction)
+    together = MLLMSelector(alone.model, alone.processor, settings=SHORT, prediction=prediction, batch_size=3)
+    assert together.batch_size == 3
+    tower = alone.model.model
+    tower = tower.visual if hasattr(tower, "visual") else tower.vision_model
+    looked = []
+    tower.register_forward_hook(lambda *_: looked.append(1))
+    found = together.predict_all(candidates(), queries)
+    assert len(looked) == 1
+    for query, prediction_of_all in zip(queries, found, strict=True):
+        one = alone(candidates(), query)
+        assert [(clip.start, clip.end, clip.priority) for clip in prediction_of_all] == [
+            (clip.start, clip.end, clip.priority) for clip in one
+        ]
+        assert prediction_of_all.notes == one.notes
+        assert prediction_of_all.cost == one.cost
+    scores = together.frame_scores_all(candidates(), queries)
+    assert scores.shape == (5, 4)
+    for row, query in zip(scores, queries, strict=True):
+        np.testing.assert_allclose(row, alone.frame_scores(candidates(), query), atol=1e-5)
+
+
+def test_answers_of_one_batch_end_where_each_ends(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder, fmt = copy(checkpoints["qwen2_5_vl"], tmp_path / "m"), PromptFormat("index", "before", "short")
+    frames = candidates()
+    clip = write_clips([Clip(10.0, 30.0, "P1", "ball")], frames.duration, fmt=fmt, times=[f.timestamp for f in frames])
+    lessons = [(build_messages(frames, "a dog", fmt), "[]"), (build_messages(frames, "the red ball", fmt), clip)]
+    assert tiny_models.teach_all(folder, lessons) < 0.1
+    CheckpointSettings(max_new_tokens=60, format=fmt).save(folder)
+    selector = MLLMSelector.from_pretrained(folder, device="cpu", batch_size=2)
+    nothing, ball = selector.predict_all(frames, ["a dog", "the red ball"])
+    assert list(nothing) == []
+    assert [note.code for note in nothing.notes] == ["nothing-found"]
+    assert list(ball) == [Clip(10.0, 30.0, "P1", "ball")]
+    assert nothing.cost.tokens_out < ball.cost.tokens_out < 60
+    assert nothing.cost == selector(frames, "a dog").cost
+    assert selector.predict_all(frames, []) == []
+
+
+def test_a_batch_size_below_one_is_refused(taught: Path) -> None:
+    with pytest.raises(ValueError, match="batch_size must be >= 1 or None; got 0"):
+        MLLMSelector.from_pretrained(taught, device="cpu", batch_size=0)
 
 
 def test_an_adapter_changes_its_base_and_leaves_a_plain_model(checkpoints: dict[str, Path]) -> None:

@@ -174,11 +174,32 @@ def lora_adapter(path: Path, base: Path, *, seed: int = 1) -> Path:
 
 def teach(path: Path, prompt: list[dict[str, Any]], answer: str, *, steps: int = 400) -> float:
     """Train a saved checkpoint until it writes one constant answer to a prompt; saves it; returns the last loss."""
+    return teach_all(path, [(prompt, answer)], steps=steps)
+
+
+def teach_all(path: Path, lessons: Sequence[tuple[list[dict[str, Any]], str]], *, steps: int = 400) -> float:
+    """Train a saved checkpoint until it writes to every prompt its answer; saves it; returns the last loss."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     torch.manual_seed(0)
     model = AutoModelForImageTextToText.from_pretrained(path)
     processor = AutoProcessor.from_pretrained(path)
+    batch = [_lesson(processor, prompt, answer) for prompt, answer in lessons]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    loss = torch.tensor(float("inf"))
+    for _ in range(steps):
+        loss = torch.stack([model(**inputs).loss for inputs in batch]).mean()
+        if loss < 0.02:
+            break
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(path)
+    return float(loss.detach())
+
+
+def _lesson(processor: Any, prompt: list[dict[str, Any]], answer: str) -> dict[str, Any]:
+    """The inputs and labels of a prompt with its answer."""
     start = _tokens(processor, prompt, add_generation_prompt=True)
     ids = processor.tokenizer(answer + "<|im_end|>", return_tensors="pt")["input_ids"]
     whole = {**start, "input_ids": torch.cat([start["input_ids"], ids], dim=1)}
@@ -187,17 +208,7 @@ def teach(path: Path, prompt: list[dict[str, Any]], answer: str, *, steps: int =
         whole["mm_token_type_ids"] = torch.cat([start["mm_token_type_ids"], torch.zeros_like(ids)], dim=1)
     labels = whole["input_ids"].clone()
     labels[:, : start["input_ids"].shape[1]] = -100
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    loss = torch.tensor(float("inf"))
-    for _ in range(steps):
-        loss = model(**whole, labels=labels).loss
-        if loss < 0.02:
-            break
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    model.save_pretrained(path)
-    return float(loss.detach())
+    return {**whole, "labels": labels}
 
 
 def teach_frames(

@@ -1,4 +1,4 @@
-"""The dense prediction: one score a frame from one prefill, nothing is written. Several times cheaper than an answer.
+"""One score a frame from one prefill (``prediction="scores"``); nothing is written. Several times cheaper than text.
 
 At the last image token of every frame a model says with one word of ``RELEVANCE`` what the frame is to the query that
 stands before the frames. nano is trained to say so below its top layers; any other model can be read alike.
@@ -26,33 +26,62 @@ WORTH = {"P1": 1.0, "P2": 0.6}  # of a frame in its score; the other words of RE
 def frame_scores(
     model: Any, tokenizer: Any, inputs: Mapping[str, Any], frames: int, layer: int | None = None
 ) -> NDArray[np.float64]:
-    """How much every frame matters to the query: P("P1") + 0.6 P("P2").
+    """How much every frame matters to each query: P("P1") + 0.6 P("P2").
 
     Args:
         model: an image-text-to-text model of transformers.
         tokenizer: its tokenizer. The first token of each word of RELEVANCE counts; words that share it share its
             probability evenly.
-        inputs: of the model, for one prompt in which the query stands before the frames.
+        inputs: of the model, for n prompts on the same frames, in which the query stands before the frames.
         frames: T, how many there are.
-        layer: read after this many layers of the language model, >= 1; None: after all of them.
+        layer: read after this many layers of the language model, >= 1; None: after all of them. No layer above runs.
 
     Returns:
-        (T,) in 0..1.
+        (n, T) in 0..1.
 
     Raises:
         SelectorError: the model's image tokens or layers cannot be found.
     """
-    places = frame_ends(inputs["input_ids"][0], image_token(model), frames)
-    with torch.inference_mode():
-        hidden = _hidden_at(model, inputs, places, layer)
-        logits = model.get_output_embeddings()(hidden).float()  # (T, words of the tokenizer)
+    token = image_token(model)
+    places = torch.stack([frame_ends(row, token, frames) for row in inputs["input_ids"]])
+    with torch.inference_mode(), first_layers(model.get_decoder(), layer):
+        hidden: Tensor = model.base_model(**inputs, use_cache=False).last_hidden_state  # normed
+        hidden = hidden.gather(1, places.to(hidden.device).unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+        logits = model.get_output_embeddings()(hidden).float()  # (n, T, words of the tokenizer)
     firsts = [tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in RELEVANCE]
     tokens = sorted(set(firsts))
-    shares = logits[:, tokens].softmax(-1).double().cpu().numpy()
-    scores = np.zeros(frames)
+    shares = logits[..., tokens].softmax(-1).double().cpu().numpy()
+    scores = np.zeros(shares.shape[:2])
     for word, first in zip(RELEVANCE, firsts, strict=True):
-        scores += WORTH.get(word, 0.0) * shares[:, tokens.index(first)] / firsts.count(first)
+        scores += WORTH.get(word, 0.0) * shares[..., tokens.index(first)] / firsts.count(first)
     return np.clip(scores, 0.0, 1.0)
+
+
+@contextmanager
+def first_layers(language: Any, count: int | None) -> Iterator[None]:
+    """Run only the first ``count`` layers of a language model, and its final norm, while the block runs.
+
+    Args:
+        language: a decoder of transformers.
+        count: how many, >= 1; None: all.
+
+    Raises:
+        SelectorError: it has no layers and norm that can be found, or too few.
+    """
+    if count is None:
+        yield
+        return
+    layers, norm = getattr(language, "layers", ()), getattr(language, "norm", None)
+    if norm is None or count > len(layers):
+        raise SelectorError(
+            f"scores_layer={count} cannot be read: {type(language).__name__} has {len(layers)} layers"
+            f"{'' if norm is not None else ' and no norm'}; use one that is there, or None"
+        )
+    language.layers = layers[:count]
+    try:
+        yield
+    finally:
+        language.layers = layers
 
 
 def merged_clips(written: Sequence[Clip], scored: Sequence[Clip]) -> list[Clip]:
@@ -113,37 +142,3 @@ def frame_ends(ids: Tensor, token: int, frames: int) -> Tensor:
             'prediction="text"'
         )
     return places.view(frames, -1)[:, -1]
-
-
-def _hidden_at(model: Any, inputs: Mapping[str, Any], places: Tensor, layer: int | None) -> Tensor:
-    """(T, width) normed hidden states at these places after this many layers."""
-    if layer is None:
-        last: Tensor = model.base_model(**inputs, use_cache=False).last_hidden_state
-        return last[0, places.to(last.device)]
-    language = model.get_decoder()
-    layers, norm = getattr(language, "layers", ()), getattr(language, "norm", None)
-    if norm is None or layer > len(layers):
-        raise SelectorError(
-            f"scores_layer={layer} cannot be read: {type(language).__name__} has {len(layers)} layers"
-            f"{'' if norm else ' and no norm'}; use one that is there, or None"
-        )
-    with _kept(layers[layer - 1], places) as kept:
-        model.base_model(**inputs, use_cache=False)
-    normed: Tensor = norm(kept[0])
-    return normed
-
-
-@contextmanager
-def _kept(layer: Any, places: Tensor) -> Iterator[list[Tensor]]:
-    """Keep what a layer puts out at these places while the block runs, and nothing else of it."""
-    kept: list[Tensor] = []
-
-    def keep(module: Any, inputs: Any, output: Any) -> None:
-        states: Tensor = output if isinstance(output, Tensor) else output[0]
-        kept.append(states[0, places.to(states.device)])
-
-    handle = layer.register_forward_hook(keep)
-    try:
-        yield kept
-    finally:
-        handle.remove()

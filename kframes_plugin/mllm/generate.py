@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +25,20 @@ class Written:
     finished: bool
 
 
-def write(model: Any, processor: Any, inputs: Mapping[str, Any], longest: int) -> Written:
-    """The answer of at most ``longest`` tokens to one prompt."""
+def write(model: Any, processor: Any, inputs: Mapping[str, Any], longest: int) -> list[Written]:
+    """The answers of at most ``longest`` tokens to the prompts in ``inputs``, which all end at their last column."""
     settings = _greedy(model, processor, longest)
     length = inputs["input_ids"].shape[1]
     with torch.inference_mode():
-        tokens = model.generate(**inputs, generation_config=settings)[0, length:]
-    finished = len(tokens) < longest or int(tokens[-1]) in (settings.eos_token_id or [])
-    return Written(processor.decode(tokens, skip_special_tokens=True), len(tokens), finished)
+        rows = model.generate(**inputs, generation_config=settings)[:, length:].tolist()
+    return [_read(processor, row, settings.eos_token_id or ()) for row in rows]
+
+
+def _read(processor: Any, tokens: list[int], stops: Collection[int]) -> Written:
+    """The answer up to and with its first stop: behind it stands padding, where others went on."""
+    end = next((place for place, token in enumerate(tokens) if token in stops), None)
+    answer = tokens if end is None else tokens[: end + 1]
+    return Written(processor.decode(answer, skip_special_tokens=True), len(answer), end is not None)
 
 
 def _greedy(model: Any, processor: Any, longest: int) -> GenerationConfig:

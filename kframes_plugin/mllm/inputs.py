@@ -9,18 +9,18 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformers import BatchFeature
 
 from kframes_plugin.prompt import Messages
-from kframes_plugin.types import Candidates, Frame
+from kframes_plugin.types import Candidates
 
 
 @dataclass
-class Seen:
+class FrameMemory:
     """What is kept of one video's frames: what the image processor made of them, and the tower's features."""
 
     pixels: BatchFeature | None = None
@@ -43,26 +43,49 @@ class ModelInputs:
         encode = getattr(model.base_model, "get_image_features", None)
         takes_features = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
         self._encode = encode if takes_features else None
+        pad = processor.tokenizer.pad_token_id
+        self._pad = pad if pad is not None else 0  # the attention mask leaves it out, whatever it is
 
-    def __call__(self, frames: Sequence[Frame], messages: Messages) -> dict[str, Any]:
-        """Token ids (1, length), pixels or vision features, masks and token types, on the model's device."""
-        seen = frames.cache.setdefault(self, Seen()) if isinstance(frames, Candidates) else Seen()
-        inputs = self._process(messages, seen)
-        if seen.features is not None:
-            inputs.pop("pixel_values")
-        kwargs = dict(inputs.to(self.model.device, dtype=self.model.dtype))
-        if isinstance(frames, Candidates) and self._encode is not None and seen.features is None:
-            wanted = inspect.signature(self._encode).parameters
-            with torch.inference_mode():
-                seen.features = self._encode(**{k: kwargs[k] for k in wanted if k in kwargs}, return_dict=True)
-            kwargs.pop("pixel_values")
-            seen.pixels = _without_memory(seen.pixels)
-        return kwargs if seen.features is None else {**kwargs, "mm_encoder_outputs": {"image": seen.features}}
+    @property
+    def takes_batches(self) -> bool:
+        """Whether several prompts on the same frames can go through the model together: it takes vision features."""
+        return self._encode is not None
 
-    def _process(self, messages: Messages, seen: Seen) -> BatchFeature:
+    def __call__(self, frames: Candidates, prompts: Sequence[Messages]) -> dict[str, Any]:
+        """Make the inputs of n prompts that all show these frames, on the model's device.
+
+        Returns:
+            Token ids, attention mask and token types (n, length), padded on the left so that all prompts end together;
+            pixels or vision features of n times the frames.
+        """
+        memory = frames.cache.setdefault(self, FrameMemory())
+        parts = [self._process(messages, memory) for messages in prompts]
+        if memory.features is None and self._encode is not None:
+            self._see(self._encode, parts[0], memory)
+        if memory.features is not None:
+            for part in parts:
+                part.pop("pixel_values")
+        inputs = self._placed(_joined(parts, self._pad) if len(parts) > 1 else parts[0])
+        if memory.features is None:
+            return inputs
+        features = _repeated(memory.features, len(parts)) if len(parts) > 1 else memory.features
+        return {**inputs, "mm_encoder_outputs": {"image": features}}
+
+    def _see(self, encode: Any, inputs: BatchFeature, memory: FrameMemory) -> None:
+        """Let the vision tower look at the frames, and keep its features instead of the pictures."""
+        placed = self._placed(inputs)
+        wanted = inspect.signature(encode).parameters
+        with torch.inference_mode():
+            memory.features = encode(**{k: placed[k] for k in wanted if k in placed}, return_dict=True)
+        memory.pixels = _without_memory(memory.pixels)
+
+    def _placed(self, inputs: BatchFeature) -> dict[str, Any]:
+        return dict(BatchFeature(dict(inputs)).to(self.model.device, dtype=self.model.dtype))
+
+    def _process(self, messages: Messages, memory: FrameMemory) -> BatchFeature:
         """All that the processor makes of the messages; it sees the pictures at most once."""
         processor = copy.copy(self.processor)  # a shallow one, whose image processor remembers
-        processor.image_processor = _Remembering(self.processor.image_processor, seen)
+        processor.image_processor = _Remembering(self.processor.image_processor, memory)
         inputs: BatchFeature = processor.apply_chat_template(
             messages,
             tokenize=True,
@@ -77,17 +100,46 @@ class ModelInputs:
 class _Remembering:
     """An image processor that looks at its pictures once; every other attribute is the true one's."""
 
-    def __init__(self, image_processor: Any, seen: Seen) -> None:
+    def __init__(self, image_processor: Any, memory: FrameMemory) -> None:
         self._image_processor = image_processor
-        self._seen = seen
+        self._memory = memory
 
     def __call__(self, *args: Any, **kwargs: Any) -> BatchFeature:
-        if self._seen.pixels is None:
-            self._seen.pixels = self._image_processor(*args, **kwargs)
-        return BatchFeature(dict(self._seen.pixels))  # a copy: processors take out what the model does not need
+        if self._memory.pixels is None:
+            self._memory.pixels = self._image_processor(*args, **kwargs)
+        return BatchFeature(dict(self._memory.pixels))  # a copy: processors take out what the model does not need
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._image_processor, name)
+
+
+def _joined(prompts: Sequence[BatchFeature], pad: int) -> BatchFeature:
+    """The inputs of several prompts as one: what has a value a token is padded in front, all else is put end to end."""
+    lengths = [inputs["input_ids"].shape for inputs in prompts]
+    longest = max(length for _, length in lengths)
+    joined = {}
+    for name, value in prompts[0].items():
+        if not isinstance(value, torch.Tensor):
+            joined[name] = value
+            continue
+        fill = pad if name == "input_ids" else 0
+        parts = [inputs[name] for inputs in prompts]
+        if value.shape == lengths[0]:
+            parts = [torch.nn.functional.pad(part, (longest - part.shape[1], 0), value=fill) for part in parts]
+        joined[name] = torch.cat(parts)
+    return BatchFeature(joined)
+
+
+def _repeated(features: Any, count: int) -> Any:
+    """The features of the frames, once for every prompt: [a, b] -> [a, b, a, b]."""
+
+    def repeat(value: Any) -> Any:
+        return torch.cat([value] * count) if isinstance(value, torch.Tensor) else list(value) * count
+
+    changed = {"pooler_output": repeat(features.pooler_output)}
+    if (deep := getattr(features, "deepstack_features", None)) is not None:  # of several layers of the tower
+        changed["deepstack_features"] = [repeat(layer) for layer in deep]
+    return replace(features, **changed)
 
 
 def _without_memory(pixels: BatchFeature | None) -> BatchFeature | None:

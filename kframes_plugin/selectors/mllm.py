@@ -1,8 +1,8 @@
 """A multimodal LLM reads the candidate frames with their times and names the key clips.
 
 Any transformers image-text-to-text model with a chat template: a hub id, a local directory, the directory of a PEFT
-adapter, or a loaded model and processor. How to load one is in ``loading.py``. It writes the clips, or says in one
-word a frame what matters (``mllm/frame_scores.py``).
+adapter, or a loaded model and processor. How to load one is in ``mllm/load.py``. It writes the clips, or says in one
+word a frame what matters (``mllm/frame_scores.py``). Several queries on one video go through it together.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from kframes_plugin.mllm.inputs import ModelInputs, small_frames, without_contro
 from kframes_plugin.mllm.load import load
 from kframes_plugin.mllm.threads import is_small, one_thread
 from kframes_plugin.mllm.vocabulary import in_known_case, refusal
-from kframes_plugin.prompt import build_messages, duration_of, parse_clips
-from kframes_plugin.types import Cost, Frame, Note, Prediction, PredictionKind
+from kframes_plugin.prompt import PromptFormat, build_messages, duration_of, parse_clips
+from kframes_plugin.types import Candidates, Cost, Frame, Note, Prediction, PredictionKind
 
 IDS = "input_ids"
 NOTHING = Note("nothing-found", "the model found nothing in the video that matches the query")
+BATCH = 16  # prompts that a small model on a CPU reads together; more gain nothing
 PLAIN = Note("control-tokens", "control tokens of the model in the query were read as plain text")
 UNTRAINED = Note(
     "untrained", 'this model was not trained to score frames (prediction="scores"); its scores may say nothing'
@@ -50,6 +51,8 @@ class MLLMSelector:
         prediction: "text": it writes its clips, with reasons. "scores": one score a candidate, read in one pass without
             writing, several times faster; clips are where it is high, and come without reasons in words. "both": the
             clips of both (:func:`~kframes_plugin.mllm.frame_scores.merged_clips`); the model is called twice.
+        batch_size: how many queries on one video go through the model together in :meth:`predict_all`, >= 1; memory
+            grows with it.
         snap_to_cuts: True: its clips end at candidates.
     """
 
@@ -62,6 +65,7 @@ class MLLMSelector:
         *,
         settings: CheckpointSettings | None = None,
         prediction: PredictionKind | None = None,
+        batch_size: int | None = None,
         name: str | None = None,
     ) -> None:
         """Use a loaded model and its processor.
@@ -72,19 +76,22 @@ class MLLMSelector:
             settings: how it was trained for kframes; None for a model that was not: the prompt then explains the task,
                 and the processor is kept from enlarging or cutting up the small frames.
             prediction: "text", "scores" or "both"; None: what the settings say.
+            batch_size: queries that go through the model together, >= 1; None: 16 for a model under 50 M parameters on
+                a CPU, else 1. It counts only where the model takes vision features (``mm_encoder_outputs`` of its
+                ``forward``); any other is asked one by one.
             name: for messages.
 
         Raises:
             SelectorError: the processor has no chat template or takes no images.
-            ValueError: an unknown prediction.
+            ValueError: an unknown prediction, or a batch_size below 1.
         """
         self.model = model
         self.processor = processor
-        self.settings = settings or CheckpointSettings()
+        self.settings = settings if settings is not None else CheckpointSettings()
         self.candidates = self.settings.candidates
         self.frame_size = self.settings.frame_size
-        self.prediction = check_prediction(prediction or self.settings.prediction)
-        self.name = name or type(model).__name__
+        self.prediction = check_prediction(prediction if prediction is not None else self.settings.prediction)
+        self.name = name if name is not None else type(model).__name__
         if getattr(processor, "image_processor", None) is None:
             raise SelectorError(f"{self.name} reads no images; choose a model for image-text-to-text")
         if not getattr(processor, "chat_template", None):
@@ -92,8 +99,14 @@ class MLLMSelector:
                 f"{self.name} has no chat template, so no prompt can be written; choose the instruct or chat version, "
                 "or set processor.chat_template"
             )
-        self._inputs = ModelInputs(model, processor, {} if settings else small_frames(processor.image_processor))
+        self._inputs = ModelInputs(
+            model, processor, small_frames(processor.image_processor) if settings is None else {}
+        )
         self._is_small = is_small(model)
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1 or None; got {batch_size!r}")
+        together = batch_size if batch_size is not None else BATCH if self._is_small else 1
+        self.batch_size = together if self._inputs.takes_batches else 1
         self._lock = threading.Lock()  # the model keeps state while it writes
 
     @classmethod
@@ -105,6 +118,7 @@ class MLLMSelector:
         dtype: str = "auto",
         settings: CheckpointSettings | None = None,
         prediction: PredictionKind | None = None,
+        batch_size: int | None = None,
         trust_remote_code: bool = False,
     ) -> Self:
         """Load a model by name.
@@ -115,20 +129,26 @@ class MLLMSelector:
             dtype: "float32", "bfloat16", "float16"; "auto": bfloat16 on a GPU, float32 on a CPU.
             settings: used instead of the checkpoint's ``kframes.json``.
             prediction: "text", "scores" or "both"; None: what the settings say.
+            batch_size: queries that go through the model together; see :class:`MLLMSelector`.
             trust_remote_code: run code that comes with the checkpoint.
 
         Raises:
             SelectorError: it cannot be loaded; the message says what to do.
-            ValueError: an unknown dtype or prediction.
+            ValueError: an unknown dtype or prediction, or a batch_size below 1.
         """
         name = os.fspath(name)
         loaded = load(name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
         return cls(
-            loaded.model, loaded.processor, settings=settings or loaded.settings, prediction=prediction, name=name
+            loaded.model,
+            loaded.processor,
+            settings=settings if settings is not None else loaded.settings,
+            prediction=prediction,
+            batch_size=batch_size,
+            name=name,
         )
 
     def __call__(self, frames: Sequence[Frame], query: str, /) -> Prediction:
-        """The clips that the model names for a query, best first; none, with a note, where it finds nothing.
+        """Name the clips that matter to a query, best first; none, with a note, where the model finds nothing.
 
         Args:
             frames: candidate frames in time order, at least one.
@@ -137,74 +157,114 @@ class MLLMSelector:
         Raises:
             SelectorError: the GPU's memory or the model's context is too small; the message says what to lower.
         """
-        vocabulary = self.settings.vocabulary
-        if vocabulary is not None and (why := refusal(query, vocabulary)):
-            return Prediction(notes=[Note("unknown-words", why)], cost=Cost(candidates=len(frames)))
-        plain = without_control_tokens(self.processor, query)
-        asked = self._as_trained(plain)
-        found = self._found(frames, asked)
-        notes = [*([PLAIN] if plain != query else []), *found.notes]
-        return Prediction(found, notes=notes, cost=found.cost)
+        return self.predict_all(frames, [query])[0]
 
-    def frame_scores(self, frames: Sequence[Frame], query: str) -> NDArray[np.float64]:
-        """How much every candidate frame matters to a query, whatever the prediction and the vocabulary.
+    def predict_all(self, frames: Sequence[Frame], queries: Sequence[str]) -> list[Prediction]:
+        """Name the clips of several queries on one video: those that a call for each would name, several times faster.
+
+        The vision tower sees the frames once, and ``batch_size`` queries go through the language model together.
 
         Args:
             frames: candidate frames in time order, at least one.
-            query: what to look for, in words.
+            queries: what to look for, in words.
 
         Returns:
-            (T,) in 0..1: the probability that the frame is of top priority, and 0.6 of that of secondary.
+            A prediction a query, in their order. Each has the cost of its query asked alone.
+
+        Raises:
+            SelectorError: as for a call.
+        """
+        shown = _as_candidates(frames)
+        vocabulary = self.settings.vocabulary
+        refused = {query: refusal(query, vocabulary) for query in queries} if vocabulary is not None else {}
+        asked = [query for query in dict.fromkeys(queries) if not refused.get(query)]
+        plain = [without_control_tokens(self.processor, query) for query in asked]
+        answered = dict(zip(asked, self._predict(shown, [self._as_trained(text) for text in plain]), strict=True))
+        changed = {query for query, text in zip(asked, plain, strict=True) if text != query}
+        predictions = []
+        for query in queries:
+            if query in answered:
+                clips = answered[query]
+                notes = [*([PLAIN] if query in changed else []), *clips.notes]
+                predictions.append(Prediction(clips, notes=notes, cost=clips.cost))
+            else:
+                predictions.append(
+                    Prediction(notes=[Note("unknown-words", refused[query])], cost=Cost(candidates=len(frames)))
+                )
+        return predictions
+
+    def frame_scores(self, frames: Sequence[Frame], query: str) -> NDArray[np.float64]:
+        """Return how much every candidate frame matters to a query, (T,) in 0..1; see :meth:`frame_scores_all`."""
+        scores: NDArray[np.float64] = self.frame_scores_all(frames, [query])[0]
+        return scores
+
+    def frame_scores_all(self, frames: Sequence[Frame], queries: Sequence[str]) -> NDArray[np.float64]:
+        """Return how much every candidate frame matters to each query, whatever the prediction and the vocabulary.
+
+        Args:
+            frames: candidate frames in time order, at least one.
+            queries: what to look for, in words.
+
+        Returns:
+            (queries, T) in 0..1: the probability that the frame is of top priority, and 0.6 of that of secondary.
 
         Raises:
             SelectorError: as for a call; or the model's image tokens cannot be told apart.
         """
-        return self._score(frames, self._as_trained(without_control_tokens(self.processor, query)))[0]
+        asked = [self._as_trained(without_control_tokens(self.processor, query)) for query in queries]
+        scored = self._score(_as_candidates(frames), asked)
+        return np.stack([scores for scores, _ in scored]) if scored else np.zeros((0, len(frames)))
 
-    def _found(self, frames: Sequence[Frame], query: str) -> Prediction:
+    def _predict(self, frames: Candidates, queries: Sequence[str]) -> list[Prediction]:
         if self.prediction == "text":
-            return self._written(frames, query)
-        scored = self._scored(frames, query)
+            return self._write(frames, queries)
+        scored = self._read_scores(frames, queries)
         if self.prediction == "scores":
             return scored
-        written = self._written(frames, query)
-        clips = merged_clips(written, scored)
-        notes = [note for note in (*written.notes, *scored.notes) if not (clips and note.code == NOTHING.code)]
-        return Prediction(clips, notes=notes, cost=written.cost + replace(scored.cost, candidates=0))
+        return [_merge(*both) for both in zip(self._write(frames, queries), scored, strict=True)]
 
-    def _written(self, frames: Sequence[Frame], query: str) -> Prediction:
+    def _write(self, frames: Candidates, queries: Sequence[str]) -> list[Prediction]:
         """What the model writes, read as clips."""
         fmt, room = self.settings.format, self.settings.max_new_tokens
-        with self._turn(frames):
-            inputs = self._read(frames, build_messages(frames, query, fmt), room)
-            answer = write(self.model, self.processor, inputs, room)
-            cost = self._cost(frames, inputs[IDS].shape[1], answer.tokens)
-        clips = parse_clips(answer.text, duration_of(frames), fmt=fmt, times=[frame.timestamp for frame in frames])
-        cut = (
-            [] if answer.finished else [Note("answer-cut", f"the answer was cut off at {room} tokens (max_new_tokens)")]
-        )
-        notes = [*cut, *clips.notes]
-        return Prediction(clips, notes=notes if clips or notes else [NOTHING], cost=cost)
-
-    def _scored(self, frames: Sequence[Frame], query: str) -> Prediction:
-        """Clips where the scores of the frames are high."""
-        scores, cost = self._score(frames, query)
         times = [frame.timestamp for frame in frames]
-        clips = clips_from_scores(scores, times, duration_of(frames), rule=PROBABILITY, word="relevance")
-        notes = [] if self.settings.scores_layer else [UNTRAINED]
-        if not clips:
-            notes.append(Note(NOTHING.code, f"{NOTHING} (highest relevance of a frame {scores.max():.2f})"))
-        return Prediction(clips, notes=notes, cost=cost)
+        predictions = []
+        for batch in self._batches(queries):
+            with self._turn(frames):
+                inputs = self._encode(frames, batch, fmt, room)
+                answers = write(self.model, self.processor, inputs, room)
+                costs = self._costs(frames, inputs, [answer.tokens for answer in answers])
+            for answer, cost in zip(answers, costs, strict=True):
+                clips = parse_clips(answer.text, frames.duration, fmt=fmt, times=times)
+                cut = Note("answer-cut", f"the answer was cut off at {room} tokens (max_new_tokens)")
+                notes = [*([] if answer.finished else [cut]), *clips.notes]
+                predictions.append(Prediction(clips, notes=notes if clips or notes else [NOTHING], cost=cost))
+        return predictions
 
-    def _score(self, frames: Sequence[Frame], query: str) -> tuple[NDArray[np.float64], Cost]:
-        fmt = self.settings.format
+    def _read_scores(self, frames: Candidates, queries: Sequence[str]) -> list[Prediction]:
+        """Clips where the scores of the frames are high."""
+        times, predictions = [frame.timestamp for frame in frames], []
+        for scores, cost in self._score(frames, queries):
+            clips = clips_from_scores(scores, times, frames.duration, rule=PROBABILITY, word="relevance")
+            notes = [] if self.settings.scores_layer is not None else [UNTRAINED]
+            if not clips:
+                notes.append(Note(NOTHING.code, f"{NOTHING} (highest relevance of a frame {scores.max():.2f})"))
+            predictions.append(Prediction(clips, notes=notes, cost=cost))
+        return predictions
+
+    def _score(self, frames: Candidates, queries: Sequence[str]) -> list[tuple[NDArray[np.float64], Cost]]:
+        fmt, layer = self.settings.format, self.settings.scores_layer
         if fmt.query_position == "after":  # attention looks back only: a frame cannot know what comes after it
             fmt = replace(fmt, query_position="before")
-        with self._turn(frames):
-            inputs = self._read(frames, build_messages(frames, query, fmt), room=0)
-            layer, tokenizer = self.settings.scores_layer, self.processor.tokenizer
-            scores = frame_scores(self.model, tokenizer, inputs, len(frames), layer)
-            return scores, self._cost(frames, inputs[IDS].shape[1], 0)
+        scored: list[tuple[NDArray[np.float64], Cost]] = []
+        for batch in self._batches(queries):
+            with self._turn(frames):
+                inputs = self._encode(frames, batch, fmt, room=0)
+                scores = frame_scores(self.model, self.processor.tokenizer, inputs, len(frames), layer)
+                scored += zip(scores, self._costs(frames, inputs, [0] * len(batch)), strict=True)
+        return scored
+
+    def _batches(self, queries: Sequence[str]) -> list[Sequence[str]]:
+        return [queries[start : start + self.batch_size] for start in range(0, len(queries), self.batch_size)]
 
     def _as_trained(self, query: str) -> str:
         """The query in the case that a model of few words knows."""
@@ -214,9 +274,9 @@ class MLLMSelector:
             tokenizer = self.processor.tokenizer
             return in_known_case(query, lambda text: len(tokenizer(text, add_special_tokens=False)[IDS]))
 
-    def _read(self, frames: Sequence[Frame], messages: list[dict[str, Any]], room: int) -> dict[str, Any]:
-        """The model's inputs, if it can hold them and ``room`` more tokens."""
-        inputs = self._inputs(frames, messages)
+    def _encode(self, frames: Candidates, queries: Sequence[str], fmt: PromptFormat, room: int) -> dict[str, Any]:
+        """The model's inputs for some queries, if it can hold each and ``room`` more tokens."""
+        inputs = self._inputs(frames, [build_messages(frames, query, fmt) for query in queries])
         length = inputs[IDS].shape[1]
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if limit and length + room > limit:
@@ -237,10 +297,15 @@ class MLLMSelector:
                 torch.cuda.empty_cache()
                 raise SelectorError(self._too_large(frames, "the GPU has not enough memory")) from error
 
-    def _cost(self, frames: Sequence[Frame], read: int, written: int) -> Cost:
+    def _costs(self, frames: Candidates, inputs: dict[str, Any], written: Sequence[int]) -> list[Cost]:
+        """What every prompt cost; padding is no token that is read."""
         device = self.model.device
         peak = torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None
-        return Cost(candidates=len(frames), model_calls=1, tokens_in=read, tokens_out=written, peak_memory_mb=peak)
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        return [
+            Cost(candidates=len(frames), model_calls=1, tokens_in=length, tokens_out=tokens, peak_memory_mb=peak)
+            for length, tokens in zip(lengths, written, strict=True)
+        ]
 
     def _too_large(self, frames: Sequence[Frame], why: str) -> str:
         width, height = frames[0].image.size
@@ -248,3 +313,14 @@ class MLLMSelector:
             f"{self.name} cannot read {len(frames)} candidate frames of {width}x{height} pixels: {why}; lower "
             "candidates or candidate_size, as KFrames.from_pretrained(name, candidates=64, candidate_size=112)"
         )
+
+
+def _as_candidates(frames: Sequence[Frame]) -> Candidates:
+    return frames if isinstance(frames, Candidates) else Candidates(frames, duration_of(frames))
+
+
+def _merge(written: Prediction, scored: Prediction) -> Prediction:
+    """The clips of what the model wrote and of its scores; the frames are counted once."""
+    clips = merged_clips(written, scored)
+    notes = [note for note in (*written.notes, *scored.notes) if not (clips and note.code == NOTHING.code)]
+    return Prediction(clips, notes=notes, cost=written.cost + replace(scored.cost, candidates=0))

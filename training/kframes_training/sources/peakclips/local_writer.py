@@ -48,7 +48,7 @@ class LocalWriter:
             inputs = self.processor.apply_chat_template(
                 chat, tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
             ).to(self.model.device, dtype=self.model.dtype)
-            written = write(self.model, self.processor, dict(inputs), self.max_tokens)
+            (written,) = write(self.model, self.processor, dict(inputs), self.max_tokens)
         return Completion(written.text, inputs["input_ids"].shape[1], written.tokens, cut_off=not written.finished)
 
     def _part(self, part: dict[str, Any]) -> dict[str, Any]:
