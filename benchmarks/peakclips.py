@@ -21,6 +21,7 @@ from time import perf_counter
 from typing import Any
 
 from kframes_training.evaluation.provenance import about_this_run
+from kframes_training.rows import captioned
 from kframes_training.sources.peakclips import prompts, steps, store
 from kframes_training.sources.peakclips.building import Plan, build
 from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1, group
@@ -29,7 +30,6 @@ from kframes_training.sources.peakclips.media import Source, sources
 from kframes_training.sources.peakclips.oracle import SynthOracle, known_video
 from kframes_training.sources.peakclips.pipeline import TABLES, Tables, tables_of
 from kframes_training.sources.peakclips.refinement import Refinement
-from kframes_training.sources.peakclips.rows import captioned
 from kframes_training.sources.peakclips.settings import Settings
 from kframes_training.sources.synthscenes import SPLITS, Video, sample_video, write_video
 from peakclips_chapters import scenes_of

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -79,6 +80,19 @@ class TestWeights:
                 scores[query] = overlap(found, clips) if found and clips else float(found == clips)
         assert scores["find the pink circle"] > 0.5, scores
         assert np.mean(list(scores.values())) > 0.6, scores
+
+    @pytest.mark.parametrize("prediction", ["text", "scores", "both"])
+    def test_all_queries_at_once_find_what_each_finds_alone(self, prediction: str) -> None:
+        selector = MLLMSelector.from_pretrained(NANO, device="cpu", prediction=prediction)
+        queries = [*TRUTH, "where do we see the elephant?"]
+        with KFrames(selector).open(SAMPLE) as video:
+            frames = video.candidates()
+            found = selector.predict_all(frames, queries)
+            for query, together in zip(queries, found, strict=True):
+                alone = selector(frames, query)
+                assert [replace(clip, score=None) for clip in together] == [replace(clip, score=None) for clip in alone]
+                assert together.cost == alone.cost
+                assert [note.code for note in together.notes] == [note.code for note in alone.notes]
 
     def test_it_abstains(self, nano: KFrames) -> None:
         selection = nano.select(SAMPLE, "where do we see the elephant?", 8)

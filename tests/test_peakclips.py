@@ -18,6 +18,7 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("openai")
 
 from datasets import load_dataset
+from kframes_training.rows import clips_of_scores
 from kframes_training.sources.peakclips import prompts, store
 from kframes_training.sources.peakclips.answers import Unusable, read, schema
 from kframes_training.sources.peakclips.building import Plan, build
@@ -30,7 +31,6 @@ from kframes_training.sources.peakclips.media import find_scenes, sources
 from kframes_training.sources.peakclips.oracle import SynthOracle, known_queries
 from kframes_training.sources.peakclips.pipeline import TABLES, Tables
 from kframes_training.sources.peakclips.refinement import Refinement, refined
-from kframes_training.sources.peakclips.rows import clips_of_scores
 from kframes_training.sources.peakclips.settings import Settings, kinds_of
 from kframes_training.sources.synthscenes import (
     qa_row,

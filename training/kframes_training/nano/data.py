@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGenera
 from kframes_plugin.prompt import RELEVANCE, PromptFormat, write_clips
 from kframes_training.nano.model import FRAME, frame_tokens, patches_of
 from kframes_training.nano.vision import roughen_frames
-from kframes_training.sources.peakclips.rows import P1_SCORE, P2_SCORE
+from kframes_training.rows import P1_SCORE, P2_SCORE
 from kframes_training.sources.synthscenes.draw import draw_scene
 from kframes_training.sources.synthscenes.language import (
     DOING,

@@ -7,9 +7,9 @@ from typing import Any
 
 from kframes_plugin.clips.geometry import iou
 from kframes_plugin.types import Span
+from kframes_training.rows import P1_SCORE, P2_SCORE, Row, spans_in
 from kframes_training.sources.peakclips.chapters import boundary_f1
 from kframes_training.sources.peakclips.oracle import known_queries, known_video, true_scene
-from kframes_training.sources.peakclips.rows import P1_SCORE, P2_SCORE, Row, spans_in
 from kframes_training.sources.synthscenes.rows import clips_of
 
 

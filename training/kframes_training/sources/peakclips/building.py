@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kframes_training.rows import Row
 from kframes_training.sources.peakclips import store
 from kframes_training.sources.peakclips.annotator import Annotator, AnnotatorError, LLMAnnotator, Writer
 from kframes_training.sources.peakclips.cache import AnswerCache, costs, total
 from kframes_training.sources.peakclips.media import Source
 from kframes_training.sources.peakclips.pipeline import TABLES, Tables, Tools, annotate
-from kframes_training.sources.peakclips.rows import Row
 from kframes_training.sources.peakclips.settings import Settings
 from kframes_training.sources.peakclips.similarity import Similarity, similarity_by_name
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kframes_plugin.clips.geometry import length
+from kframes_training.rows import Row, spans_in
 from kframes_training.sources.peakclips import store
 from kframes_training.sources.peakclips.agreement import self_agreement, with_truth
-from kframes_training.sources.peakclips.rows import Row, spans_in
 
 PAPER = {
     "chapters": 2.85,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kframes_training.rows import P1_SCORE, P2_SCORE, Row
 from kframes_training.sources.peakclips.building import ANNOTATORS, Plan, Progress, build
 from kframes_training.sources.peakclips.chapters import THRESHOLDS
 from kframes_training.sources.peakclips.checking import check, lines
@@ -19,7 +20,6 @@ from kframes_training.sources.peakclips.media import Source, sources
 from kframes_training.sources.peakclips.pipeline import STEPS, Tables
 from kframes_training.sources.peakclips.prompts import GIVEN
 from kframes_training.sources.peakclips.refinement import Refinement
-from kframes_training.sources.peakclips.rows import P1_SCORE, P2_SCORE, Row
 from kframes_training.sources.peakclips.settings import Settings
 from kframes_training.sources.peakclips.store import copy_videos
 

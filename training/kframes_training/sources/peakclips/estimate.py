@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from kframes_plugin.errors import VideoError
 from kframes_plugin.video import OpenVideo
+from kframes_training.rows import Row
 from kframes_training.sources.peakclips.building import Plan
 from kframes_training.sources.peakclips.media import Source
 from kframes_training.sources.peakclips.pipeline import kept_scenes
-from kframes_training.sources.peakclips.rows import Row
 
 # Tokens of what cannot be known before: a picture, a caption and what stands around it, an item of an answer
 PICTURE, PROMPT, CAPTION, SCORE, QUERY, QUESTION = 400, 150, 45, 25, 30, 90

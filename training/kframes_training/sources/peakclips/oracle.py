@@ -14,6 +14,7 @@ from random import Random
 from pydantic import BaseModel
 
 from kframes_plugin.types import Frame, Span
+from kframes_training.rows import P2_SCORE
 from kframes_training.sources.peakclips.annotator import ItemError
 from kframes_training.sources.peakclips.answers import (
     Caption,
@@ -25,7 +26,6 @@ from kframes_training.sources.peakclips.answers import (
     Scores,
 )
 from kframes_training.sources.peakclips.prompts import KINDS, Prompt
-from kframes_training.sources.peakclips.rows import P2_SCORE
 from kframes_training.sources.synthscenes.language import (
     Query,
     caption_chapter,

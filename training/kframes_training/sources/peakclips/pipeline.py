@@ -10,13 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kframes_plugin.errors import VideoError
-from kframes_training.sources.peakclips import steps
-from kframes_training.sources.peakclips.annotator import Annotator
-from kframes_training.sources.peakclips.cache import write_whole
-from kframes_training.sources.peakclips.media import Source
-from kframes_training.sources.peakclips.prompts import GIVEN
-from kframes_training.sources.peakclips.refinement import refined
-from kframes_training.sources.peakclips.rows import (
+from kframes_training.rows import (
     Row,
     clips_of_scores,
     error_row,
@@ -26,6 +20,12 @@ from kframes_training.sources.peakclips.rows import (
     stage2_rows,
     video_row,
 )
+from kframes_training.sources.peakclips import steps
+from kframes_training.sources.peakclips.annotator import Annotator
+from kframes_training.sources.peakclips.cache import write_whole
+from kframes_training.sources.peakclips.media import Source
+from kframes_training.sources.peakclips.prompts import GIVEN
+from kframes_training.sources.peakclips.refinement import refined
 from kframes_training.sources.peakclips.settings import Settings
 from kframes_training.sources.peakclips.similarity import Similarity
 from kframes_training.sources.peakclips.steps import Outcome

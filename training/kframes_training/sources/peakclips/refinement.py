@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kframes_training.sources.peakclips.rows import P1_SCORE, P2_SCORE
+from kframes_training.rows import P1_SCORE, P2_SCORE
 
 LOOKED_UP = ("needle", "attribute", "action", "count", "absent", "given")
 

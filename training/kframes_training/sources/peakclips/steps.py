@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from kframes_plugin.types import Frame, Span
+from kframes_training.rows import Row, captioned, error_row, qa_row, spans_in
 from kframes_training.sources.peakclips import prompts
 from kframes_training.sources.peakclips.annotator import Annotator, ItemError
 from kframes_training.sources.peakclips.answers import Caption, Queries, Questions, Scores
 from kframes_training.sources.peakclips.chapters import group
 from kframes_training.sources.peakclips.media import Source, find_scenes, frames_of
-from kframes_training.sources.peakclips.rows import Row, captioned, error_row, qa_row, spans_in
 from kframes_training.sources.peakclips.settings import Settings, kinds_of
 from kframes_training.sources.peakclips.similarity import Similarity
 

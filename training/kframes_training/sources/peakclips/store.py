@@ -18,10 +18,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kframes_training.rows import Row
 from kframes_training.sources.peakclips.cache import write_whole
 from kframes_training.sources.peakclips.media import Source
 from kframes_training.sources.peakclips.pipeline import TABLES, Tables
-from kframes_training.sources.peakclips.rows import Row
 
 ROWS_A_FILE = 50_000
 _CAPTIONED = pa.list_(pa.struct([("start", pa.float64()), ("end", pa.float64()), ("caption", pa.string())]))

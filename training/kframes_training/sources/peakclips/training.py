@@ -17,8 +17,8 @@ from datasets import Dataset
 from kframes_plugin.prompt import DEFAULT_FORMAT, PromptFormat, write_clips
 from kframes_plugin.types import Candidates, Frame, Span
 from kframes_plugin.video import OpenVideo
+from kframes_training.rows import Row, clips_in
 from kframes_training.sources.peakclips import store
-from kframes_training.sources.peakclips.rows import Row, clips_in
 from kframes_training.stages.grpo import grpo_row
 from kframes_training.stages.image_data import sft_row
 

@@ -1,4 +1,4 @@
-"""SynthScenes as PeakClips rows (``peakclips/rows.py`` says what they hold)."""
+"""SynthScenes as PeakClips rows (``kframes_training/rows.py`` says what they hold)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from random import Random
 from typing import Any
 
 from kframes_plugin.types import Clip
-from kframes_training.sources.peakclips import rows
-from kframes_training.sources.peakclips.rows import P1_SCORE, P2_SCORE
+from kframes_training import rows
+from kframes_training.rows import P1_SCORE, P2_SCORE
 from kframes_training.sources.synthscenes.language import Query, Question, caption_chapter, caption_scene, caption_video
 from kframes_training.sources.synthscenes.world import Scene, Video
 

@@ -1,4 +1,4 @@
-"""The rows of PeakClips: plain dicts of strings, numbers and lists, as parquet keeps them.
+"""The one form of the rows of training data: plain dicts of strings, numbers and lists, as parquet keeps them.
 
 videos     {"video_id", "duration", "caption", "chapters": [{"start", "end", "caption"}], "scenes": [same],
             "file", "bytes", "sha256", "licence"}
@@ -10,7 +10,7 @@ stage1     {"video_id", "duration", "task", "query", "start", "end", "clips", "a
 stage2     the same; task is the query's kind, "clips" the target
 errors     {"video_id", "file", "step", "item", "message", "answer"}: what could not be had, and what was answered instead
 
-The first keys of videos, queries and questions are those of SynthScenes, which makes its rows here too.
+Every source makes its rows here. PeakClips fills all keys; SynthScenes the first of videos, queries and questions.
 """
 
 from __future__ import annotations
