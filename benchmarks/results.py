@@ -3,9 +3,7 @@
     python benchmarks/results.py [--results FOLDER] [--out FILE]
 
 The numbers come from the JSON alone: nothing is measured here. What measures is named above every table. The results of
-``python -m kframes_training.evaluation.synthscenes`` are its ``results.json``, kept as ``synthscenes.json`` (all
-videos) and ``synthscenes_ablations.json`` (fewer, with the ablations); those of ``... evaluation.contest``
-as ``contest.json``.
+``python -m kframes_training.evaluation.studies.NAME --out RUN`` are RUN/results.json, kept here as NAME.json.
 """
 
 from __future__ import annotations
@@ -13,33 +11,25 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import decode
 import decoders
-import footage
 import scenes
 import snapping
-from kframes_training.evaluation import conformance, tables
-from kframes_training.evaluation.contest import tables as contest
+from kframes_training.evaluation.studies import conformance, contest, footage, latency, synthscenes
+from kframes_training.evaluation.tables import WORDS, Table, list_failures, render
 
 HERE = Path(__file__).parent
 Report = Mapping[str, Any]
 
 
-def of_synthscenes(report: Report) -> str:
-    """Clips and answers of the trained selector and the baselines."""
-    return tables.markdown(report)
-
-
-def of_ablations(report: Report) -> str:
-    """One checkpoint with one thing changed at a time."""
-    names = [report["best"], *report["ablations"]]
-    parts = [tables.about(report), *tables.ablation_tables(report, names)]
-    parts.append(tables.titled("Cost, CPU seconds on one core", tables.cost_table(report, names)))
-    parts.append(tables.titled("Seconds that a user waits, median of 10 videos", tables.latency_table(report)))
-    return "\n\n".join(parts)
+def of_study(list_tables: Callable[[Report], list[Table]], report: Report) -> str:
+    """What a study measured: failures first, then its tables."""
+    told = ["\n".join(list_failures(report)), WORDS] if "data" in report else []
+    return "\n\n".join([*told, *map(render, list_tables(report))])
 
 
 def of_decode(report: Report) -> str:
@@ -134,27 +124,16 @@ def _peakclips_engines(report: Report) -> list[str]:
 
 
 SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
-    "synthscenes": (
-        "SynthScenes: clips and answers",
-        "python -m kframes_training.evaluation.synthscenes",
-        of_synthscenes,
-    ),
-    "synthscenes_ablations": (
-        "SynthScenes: ablations",
-        "python -m kframes_training.evaluation.synthscenes --ablations",
-        of_ablations,
-    ),
-    "contest": (
-        "Published selectors and kframes on the same candidates",
-        "python -m kframes_training.evaluation.contest",
-        contest.markdown,
-    ),
-    "conformance": (
-        "Exactly k? Every selector on hard scores",
-        "python -m kframes_training.evaluation.conformance",
-        conformance.markdown,
-    ),
-    "footage": ("Real footage, without weights", "python benchmarks/footage.py", footage.markdown),
+    **{
+        name: (title, f"python -m kframes_training.evaluation.studies.{name}", partial(of_study, study.list_tables))
+        for name, title, study in (
+            ("synthscenes", "SynthScenes: clips and frames", synthscenes),
+            ("contest", "Published selectors and kframes on the same candidates", contest),
+            ("conformance", "Exactly k? Every selector on hard scores", conformance),
+            ("latency", "Seconds that a user waits", latency),
+            ("footage", "Real footage, without weights", footage),
+        )
+    },
     "decode": ("Candidate frames of a long video", "python benchmarks/decode.py", of_decode),
     "decoders": ("Decoders on real clips", "python benchmarks/decoders.py", of_decoders),
     "scenes": ("Scene cuts on real clips", "python benchmarks/scenes.py", of_scenes),

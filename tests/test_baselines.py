@@ -27,7 +27,13 @@ from kframes_training.evaluation.baselines import (
 from kframes_training.evaluation.baselines.common import share
 from kframes_training.evaluation.baselines.focus import explored
 from kframes_training.evaluation.baselines.wfs_sb import _mmr, _reconstruct_detail, _segments
-from kframes_training.evaluation.conformance import contestants, failures_of, features_of, markdown, tried
+from kframes_training.evaluation.studies.conformance import (
+    list_failures,
+    list_selectors,
+    list_tables,
+    make_features,
+    try_out,
+)
 
 
 def times(count: int, stride: float = 1.0) -> np.ndarray:
@@ -146,7 +152,7 @@ def test_mdp3_picks_what_the_determinant_says():
 
 def test_mdp3_by_segments():
     rng = np.random.default_rng(6)
-    features = features_of(64)
+    features = make_features(64)
     scores = rng.random(64)
     made = call(mdp3, scores, 8, features=features, faithful=True)
     assert len(set(made)) == 8
@@ -250,17 +256,17 @@ hard = st.lists(
 @given(scores=hard, k=st.integers(1, 100), name=st.sampled_from(sorted(BASELINES)))
 @settings(max_examples=300, deadline=None)
 def test_mended_baselines_give_exactly_k_distinct_in_order_whatever_the_scores(scores, k, name):
-    made = call(BASELINES[name], scores, k, features=features_of(len(scores)), truth=[(0.2, 3)])
+    made = call(BASELINES[name], scores, k, features=make_features(len(scores)), truth=[(0.2, 3)])
     assert made == sorted(set(made))
     assert len(made) == min(k, len(scores))
     assert all(0 <= i < len(scores) for i in made)
     assert all(type(i) is int for i in made)
 
 
-@pytest.mark.parametrize("name", sorted(contestants()))
+@pytest.mark.parametrize("name", sorted(list_selectors()))
 @pytest.mark.parametrize("case", ["constant", "n < k", "spike", "NaN"])
 def test_ours_and_the_mended_do_not_fail(name, case):
-    cells = {k: tried(contestants()[name], case, k) for k in (2, 7, 33)}
+    cells = {k: try_out(list_selectors()[name], case, k) for k in (2, 7, 33)}
     if not name.endswith("faithful"):
         assert not [k for k, cell in cells.items() if "error" in cell or not (cell["exact"] and cell["stable"])]
 
@@ -271,9 +277,9 @@ def test_the_conformance_table_counts_failures():
     bad = good | {"exact": False, "distinct": False}
     cases = {case: {"64": good} for case in ("n < k", "spike", "NaN", "ordinary")}
     report = {"ks": [64], "selectors": {"a": cases | {"constant": {"64": bad, "1": {"error": "ValueError: x"}}}}}
-    row = markdown(report).splitlines()[-1]
-    assert row.startswith("| a | 2 of 2 | 0 | 0 | 0 | 0 | 1 | 0 | 0 |")
-    assert failures_of(report, "a") == ["a, constant, k=64", "a, constant, k=1"]
+    [row] = list_tables(report)[0].rows
+    assert row[:9] == ["a", "2 of 2", "0", "0", "0", "0", "1", "0", "0"]
+    assert list_failures(report, "a") == ["a, constant, k=64", "a, constant, k=1"]
 
 
 def test_scores_are_not_changed():

@@ -1,4 +1,4 @@
-"""The haystack assembler and the footage benchmark on small clips made here."""
+"""The haystack assembler on small clips made here."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from random import Random
 import pytest
 from video_maker import make_video
 
-pytest.importorskip("trl")
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-import footage
 import haystack
 
-from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.video import OpenVideo
 
 
@@ -45,22 +42,3 @@ def test_a_haystack_holds_every_clip_once_and_its_truth_is_that_of_the_frames(fo
     assert thing["clips"] == [[start + 1.0, start + 3.0]]
     assert len(next(query for query in truth["queries"] if query["query"] == "all")["clips"]) == len(truth["segments"])
     assert haystack.plan([], 1, Random(0)) == []
-
-
-def test_footage_measures_and_says_what_cannot_be_judged(folder: Path, tmp_path: Path) -> None:
-    nano = MLLMSelector.from_pretrained(footage.NANO, device="cpu")
-    haystack.assemble(folder, tmp_path / "hay.mp4", 0.7, 1, {})
-    truth = json.loads((tmp_path / "hay.json").read_text())
-    queries = [(one["query"], [tuple(span) for span in one["clips"]]) for one in truth["queries"]]
-    asked = footage.Asked(tmp_path / "hay.mp4", "haystacks", queries, ["a cat"])
-    record = footage.measured(asked, nano)
-    assert record["not_exactly_k"] == 0
-    assert record["negative_refused"] == [True]
-    table = footage.summed([record])
-    assert table["oracle, any frame"]["haystacks"]["shr, k=8"][0] == 1
-    assert table["top_k by novelty"]["haystacks"]["shr, k=64"][3] == len(queries)
-    report = {"videos": 1, "seconds": 60, "queries": 4, "candidates": 256, "refused": 1.0, "negative_refused": 1.0,
-              "not_exactly_k": 0, "cpu_seconds": 1.0, "table": table}  # fmt: skip
-    page = footage.markdown(report)
-    assert "Not judged, for want of image-text weights" in page
-    assert "haystacks, several spans" in page

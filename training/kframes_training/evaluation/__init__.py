@@ -1,26 +1,18 @@
 """Measuring selectors: clips and frames against the truth, answers from k frames, honest intervals.
 
-cli.py              ``kframes eval``
-data/               readers of the files that people download, and of their own
-run/                selectors and an answerer on such a file, resumable
+cli.py              ``kframes eval``; measure() is the one way from data and a plan to a report
+load.py             names of selectors, a scorer, an answerer -> a plan
+loop.py             the one loop: videos, selectors, queries; several processes, shards
+store.py            what is measured stays on disk: a killed run continues
+candidates.py       one opened video and its candidates
+selectors.py        selectors by name, on the same candidates; candidates only, and any frame
+scorers.py          scores of candidate frames; answerers.py: k frames and a question -> an option
+report.py           rows -> failures, means with intervals, differences, costs; provenance.py: how they were made
+tables.py           a report -> markdown, CSV, LaTeX
+statistics.py       bootstrap over videos, paired differences, McNemar; the mean of every metric
+studies/            the printed measurements: items, selectors and tables
+data/               readers of the files that people download, of their own, and drawn videos
 baselines/          published selectors over frame scores, one algorithm a file
 metrics/            clips, KFS-Bench, LV-Haystack, answers, conformance: one family a file
-statistics.py       bootstrap over videos, paired differences, McNemar
-clips.py            spans: union, overlap, IoU
 selection_files.py  anybody's selections from a file; truth_files.py: the truth; scoring.py: the one against the other
-conformance.py      the command: every selector on hard scores
-contest/            the command: published selectors and kframes on the same SynthScenes candidates and scores
-reasons.py          are the reasons true
-reader.py           a nano checkpoint on all queries of a video at once
-answering.py        k frames -> the frozen answerer's choice
-reference_clips.py  uniform, scenes, random clips, oracle clips
-contenders.py       who is compared, and the ablations
-exam.py             what is asked about a held-out video, and the truth
-videos.py           held-out videos as real files
-bench.py            all contenders on one video
-running.py          all videos, on several cores; resuming.py: a stopped run goes on
-latency.py          seconds of one query as a user waits for it
-summary.py          records -> numbers with intervals; report.py: results.json; provenance.py: how it was made
-tables.py           results.json -> markdown
-synthscenes.py      the command: held-out SynthScenes videos, decoded from real files
 """

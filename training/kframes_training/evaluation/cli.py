@@ -2,142 +2,281 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
-
-app = typer.Typer(
-    name="eval",
-    help="What a selector is worth on your own data.",
-    invoke_without_command=True,
-    add_completion=False,
-    subcommand_metavar="[score]",
-)
 KINDS = "own, videomme, mlvu, lvbench, longvideobench, kfs-bench, lv-haystack, qvhighlights, charades-sta"
-SELECTORS = (
-    "Comma-separated: kframes (--model), NAME=MODEL, uniform, uniform-linspace, uniform-stride, scenes, top-k, top-k-gap, "
-    "stratified, aks, bolt, mdp3, focus, wfs-sb, watershed, qframe, oracle; NAME@faithful: with the original's faults."
-)
+DESCRIPTION = """Compare selectors on your own videos: frames and clips against the truth, right answers, cost.
+
+It can be stopped at any moment, killed too: the same command continues from the folder OUT.rows.
+
+Selectors (--selectors, comma-separated):
+  kframes                     the --model, as KFrames.from_pretrained has it
+  NAME=MODEL                  any other model of KFrames.from_pretrained
+  NAME=FILE.py:FUNCTION       one of your own, or NAME=MODULE:OBJECT: called as f(frames, query), it returns a list of
+                              kframes_plugin.Clip. It gets the same candidates as all others; ends of its clips move
+                              to cuts unless it has snap_to_cuts = False. What it raises counts as 0, and is told.
+  uniform, scenes             of kframes, without a model
+  uniform-midpoint, uniform-linspace, uniform-stride, top-k, top-k-gap, stratified, aks, bolt, mdp3, focus, wfs-sb,
+  watershed, qframe           published ones; NAME@faithful has the original's faults; most read a --scorer
+  oracle, random              true clips, and clips as long anywhere
+
+All see the same candidates, and are compared in two ways: "candidates only", where no other frame may be taken, and "any
+frame, ends on cuts", where all take any frame of their clips.
+"""
+EXAMPLES = """examples:
+  kframes eval --data mine.jsonl --selectors kframes,uniform --k 8,32 --out r.json
+  kframes eval --data mine.jsonl --selectors mine=./my_selector.py:select,uniform --out r.json --tables tables/
+  kframes eval ... --out part1.json --shard 1/2     # on two machines, then both together:
+  kframes eval ... --out all.json --stores part1.rows,part2.rows
+  kframes eval score selections.jsonl --truth truth.jsonl
+"""
 
 
-@app.callback()
-def eval_(
-    context: typer.Context,
-    data: Annotated[
-        Path | None, typer.Option(help="The annotation: a JSONL of your own, or a data set's file.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Write the report here, as JSON; what is found goes on beside it.")
-    ] = None,
-    videos: Annotated[Path | None, typer.Option(help="Folder of the videos; by default that of --data.")] = None,
-    kind: Annotated[str | None, typer.Option(help=f"Told by the file's fields, else one of: {KINDS}.")] = None,
-    questions: Annotated[Path | None, typer.Option(help="For kfs-bench: the annotation of its questions.")] = None,
-    subtitles: Annotated[
-        bool, typer.Option("--subtitles", help="For longvideobench: tell the answerer what is said.")
-    ] = False,
-    selectors: Annotated[str, typer.Option(help=SELECTORS)] = "kframes,uniform",
-    k: Annotated[str, typer.Option("--k", "-k", help="Budgets, comma-separated.")] = "8,32,64",
-    model: Annotated[str, typer.Option(help="Of kframes: any name of KFrames.from_pretrained.")] = "nano",
-    prediction: Annotated[str | None, typer.Option(help="Of the model: text, scores or both.")] = None,
-    strategy: Annotated[str, typer.Option(help="Of kframes: auto, focused, hybrid or uniform.")] = "auto",
-    candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to selectors and scorer.")] = None,
-    scorer: Annotated[
-        str | None,
-        typer.Option(help="Of the selectors over scores: openclip:ARCH/WEIGHTS, nano, a model, or a .jsonl."),
-    ] = None,
-    answerer: Annotated[
-        str | None, typer.Option(help="A transformers id or directory, http(s)://HOST/v1#MODEL, or synthscenes:FOLDER.")
-    ] = None,
-    style: Annotated[
-        str, typer.Option(help="Of a transformers answerer: interleaved for all, auto ...")
-    ] = "interleaved",
-    answer_size: Annotated[int, typer.Option(min=1, help="Long side of the frames it sees, pixels.")] = 448,
-    against: Annotated[str | None, typer.Option(help="Whom all others are compared with; by default uniform.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Items at most.")] = None,
-    seed: Annotated[int, typer.Option(help="Of selectors that draw lots.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the tables.")] = False,
-) -> None:
-    """Selectors and an answerer on your own videos: frames against the truth, right answers, cost.
+def app(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
+    """Run the command.
 
-    It can be stopped at any moment: the same command goes on where it was.
+    Raises:
+        SystemExit: 2 for wrong arguments; 1 where no item could be measured.
     """
-    if context.invoked_subcommand is not None:
+    if list(arguments[:1]) == ["score"]:
+        score(list(arguments[1:]), prog_name)
         return
-    if data is None or out is None:
-        raise typer.BadParameter(
-            "name the questions with --data and the report with --out; or: kframes eval score --help"
+    parser = build_parser(prog_name)
+    options = parser.parse_args(arguments)
+    try:
+        report, tables = evaluate(options)
+    except ValueError as error:
+        parser.error(str(error))
+    finish(report, tables, options)
+
+
+def build_parser(prog_name: str) -> argparse.ArgumentParser:
+    """The options of ``kframes eval``."""
+    parser = argparse.ArgumentParser(
+        prog_name, description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="the annotation: a JSONL of your own, or a data set's file")
+    add("--videos", type=Path, help="folder of the videos; by default that of --data")
+    add("--kind", help=f"told by the file's fields, else one of: {KINDS}")
+    add("--questions", type=Path, help="for kfs-bench: the annotation of its questions")
+    add("--subtitles", action="store_true", help="for longvideobench: tell the answerer what is said")
+    add("--selectors", type=_split, default=["kframes", "uniform"], help="see above; default: kframes,uniform")
+    add("--k", "-k", type=_whole_numbers, default=[8, 32, 64], help="budgets, comma-separated; default: 8,32,64")
+    add("--model", default="nano", help="of kframes: any name of KFrames.from_pretrained; default: nano")
+    add("--prediction", choices=("text", "scores", "both"), help="of the model; default: what it was trained for")
+    add("--strategy", choices=("auto", "focused", "hybrid", "uniform"), default="auto", help="of what names clips")
+    add("--candidates", type=_positive, help="T for all selectors; default: what the model asks for, else 256")
+    add("--scorer", help="of the selectors over scores: openclip:ARCH/WEIGHTS, nano, a model, or a .jsonl of scores")
+    add("--answerer", help="a transformers id or directory, http(s)://HOST/v1#MODEL, or synthscenes:FOLDER")
+    add("--style", default="interleaved", help="of a transformers answerer: interleaved (default), auto ...")
+    add("--answer-size", type=_positive, default=448, help="long side of the frames it sees, pixels; default: 448")
+    add("--against", help="the selector that all others are compared with; default: the first uniform one")
+    add("--limit", type=_positive, help="items at most")
+    add("--seed", type=int, default=0, help="of selectors that draw lots")
+    add("--device", help="cpu, cuda ...; automatic by default")
+    add_run_options(parser)
+    add("--json", action="store_true", help="print JSON instead of the tables")
+    return parser
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every measured run."""
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="the report, JSON; rows are kept beside it in OUT.rows")
+    add("--tables", type=Path, metavar="DIR", help="write every table as CSV and LaTeX too")
+    add("--workers", type=_positive, default=1, help="processes, one thread each; every one loads the models")
+    add("--shard", metavar="i/n", help="measure every n-th video only")
+    add(
+        "--stores",
+        type=_split,
+        default=[],
+        metavar="ROWS,ROWS",
+        help="read other runs' .rows folders too: merges shards",
+    )
+
+
+def evaluate(options: argparse.Namespace, *, progress: bool = True) -> tuple[dict[str, Any], list[Any]]:
+    """Run it: the report and its tables.
+
+    Raises:
+        ValueError: arguments that do not go together, or data that cannot be read.
+        SelectorError: a model cannot be loaded.
+    """
+    from kframes_training.evaluation.data import read
+    from kframes_training.evaluation.load import Setup, load_plan, parse_selectors
+    from kframes_training.evaluation.tables import standard_tables
+
+    setup = Setup(
+        selectors=options.selectors, ks=options.k, model=options.model, prediction=options.prediction,
+        strategy=options.strategy, candidates=options.candidates, scorer=options.scorer, answerer=options.answerer,
+        style=options.style, answer_size=options.answer_size, seed=options.seed, device=options.device,
+    )  # fmt: skip
+    data = read(options.data, options.videos, kind=options.kind, questions=options.questions,
+                subtitles=options.subtitles)  # fmt: skip
+    if options.limit is not None:
+        data = replace(data, items=data.items[: options.limit])
+    if not data.present:
+        raise ValueError(_explain_nothing(data, options.data))
+    labels = [one.label for one in parse_selectors(setup.selectors)]
+    first = next((label for label in labels if label.startswith("uniform")), labels[0])
+    against = first if options.against is None else options.against
+    if against not in labels:
+        raise ValueError(f"--against must be one of the selectors {', '.join(labels)}; got {against!r}")
+    if "oracle" in labels and not any(item.evidence for item in data.present):
+        raise ValueError(f"oracle needs true spans or points, and no item of {options.data.name} has any; leave it out")
+    report = measure(data, partial(load_plan, setup), options, "eval", [against], progress=progress)
+    return report, standard_tables(report)
+
+
+def measure(
+    data: Any,
+    load: Any,
+    options: argparse.Namespace,
+    study: str,
+    against: Sequence[str],
+    *,
+    progress: bool = True,
+    **more: Any,
+) -> dict[str, Any]:
+    """The one way from data and a plan to a report, for ``kframes eval`` and every study.
+
+    Args:
+        data: what was read.
+        load: gives the plan.
+        options: with those of :func:`add_run_options`.
+        study: name of the report.
+        against: the selectors that all others are compared with.
+        progress: show a bar.
+        more: for :func:`~..report.build_report`.
+    """
+    from kframes_training.evaluation.loop import keep_shard, run
+    from kframes_training.evaluation.provenance import shorten_path
+    from kframes_training.evaluation.report import build_report
+    from kframes_training.evaluation.store import Store
+
+    if options.shard:
+        data = replace(data, items=tuple(keep_shard(data.items, options.shard)))
+    plan = load()
+    store = Store(options.out.with_suffix(".rows"), [Path(one) for one in options.stores])
+    try:
+        outcome = run(data.present, load, store, plan=plan, workers=options.workers, progress=progress)
+    finally:
+        store.close()
+    settings = json.loads(json.dumps(vars(options), default=lambda path: shorten_path(str(path))))
+    return build_report(outcome, data, plan, study=study, settings=settings, against=against, **more)
+
+
+def finish(report: Mapping[str, Any], tables: Sequence[Any], options: argparse.Namespace) -> None:
+    """Write the report and the tables, and print them; exit 1 where nothing could be measured."""
+    from kframes_training.evaluation.tables import write_page, write_tables
+
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(write_json(report), encoding="utf-8")
+    page = write_page(report, tables)
+    if options.tables:
+        write_tables(options.tables, tables)
+        (options.tables / "tables.md").write_text(page, encoding="utf-8")
+    print(f"kframes: wrote {options.out}; {report['made']} made, {report['kept']} kept from before", file=sys.stderr)
+    print(write_json(report) if getattr(options, "json", False) else page)
+    failed = report["failures"]
+    if not report["data"]["measured"] or all(
+        name in failed and failed[name]["raised"] == failed[name]["of"] for name in report["selectors"]
+    ):
+        sys.exit(1)
+
+
+def write_json(report: Mapping[str, Any]) -> str:
+    """A report as JSON, one row of its tables a line; numbers to 6 decimals."""
+    parts = []
+    for name, value in report.items():
+        rows = isinstance(value, list) and value and isinstance(value[0], dict)
+        lines = [json.dumps(_rounded(one), ensure_ascii=False) for one in value] if rows else []
+        text = "[\n  " + ",\n  ".join(lines) + "\n ]" if rows else json.dumps(_rounded(value), ensure_ascii=False)
+        parts.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, Mapping):
+        return {name: _rounded(one) for name, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _explain_nothing(data: Any, file: Path) -> str:
+    if not data.items:
+        return (
+            f"{file} was read as {data.kind}, and no item of it is usable: {'; '.join(data.odd[:3]) or 'it is empty'}"
         )
-    from kframes_training.evaluation.run.command import Request, evaluate
-    from kframes_training.evaluation.run.selectors import Wanted
-    from kframes_training.evaluation.run.tables import markdown
+    return (f"none of the {len(data.missing)} videos of {file} is there; the first was looked for at {data.missing[0]}: "
+            "name their folder with --videos")  # fmt: skip
 
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _whole_numbers(text: str) -> list[int]:
     try:
-        report = evaluate(
-            Request(
-                data=data, cache=out.with_name(out.stem + ".found"), selectors=selectors.split(","), ks=_whole(k), kind=kind,
-                videos=videos, questions=questions, subtitles=subtitles, scorer=scorer, answerer=answerer, style=style,
-                answer_size=answer_size, against=against, limit=limit,
-                wanted=Wanted(model, prediction, strategy, candidates, device),
-                seed=seed,
-            )
-        )  # fmt: skip
+        return [int(part) for part in _split(text)]
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    typer.echo(f"kframes: wrote {out}; {report['made']} made, {report['reused']} found before", err=True)
-    typer.echo(json.dumps(report, ensure_ascii=False) if as_json else markdown(report))
+        raise argparse.ArgumentTypeError(f"must be whole numbers, comma-separated; got {text!r}") from error
 
 
-def _whole(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise typer.BadParameter(f"--k must be whole numbers, comma-separated; got {text!r}") from error
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1; got {text!r}")
+    return int(text)
 
 
-@app.command()
-def score(
-    selections: Annotated[
-        Path,
-        typer.Argument(help="JSON Lines or a JSON array: frame numbers, seconds, AKS's, KFS-Bench's, kframes' own."),
-    ],
-    truth: Annotated[
-        Path,
-        typer.Option(help="JSON Lines with id (or video, query) and spans, scenes or keyframes; or KFS-Bench's CSV."),
-    ],
-    fps: Annotated[float | None, typer.Option(min=0.001, help="Of frame numbers, where neither file says it.")] = None,
-    skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Leave queries without a selection out; else they count as empty.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="Write every item and all means here, as JSON.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
-) -> None:
+def score(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
     """Score anybody's selections: which of the true spans they hit, how well they are spread; no model is run."""
     from kframes_training.evaluation import scoring
     from kframes_training.evaluation.selection_files import read_selections
     from kframes_training.evaluation.truth_files import read_truth
 
-    for path in (selections, truth):
+    parser = argparse.ArgumentParser(f"{prog_name} score", description=score.__doc__)
+    add = parser.add_argument
+    add(
+        "selections",
+        type=Path,
+        help="JSON Lines or a JSON array: frame numbers, seconds, AKS's, KFS-Bench's, kframes' own",
+    )
+    add("--truth", type=Path, required=True,
+        help="JSON Lines with id (or video, query) and spans, scenes or keyframes; or KFS-Bench's CSV")  # fmt: skip
+    add("--fps", type=float, help="of frame numbers, where neither file says it")
+    add("--skip-missing", action="store_true", help="leave queries without a selection out; else they count as empty")
+    add("--out", type=Path, help="write every item and all means here, as JSON")
+    add("--json", action="store_true", help="print JSON instead of the table")
+    options = parser.parse_args(arguments)
+    for path in (options.selections, options.truth):
         if not path.is_file():
-            raise typer.BadParameter(f"{path} is no file")
+            parser.error(f"{path} is no file")
     try:
-        truths = read_truth(truth)
-        pairs, notes = scoring.matched(read_selections(selections), truths, fps=fps, skip_missing=skip_missing)
+        chosen, truths = read_selections(options.selections), read_truth(options.truth)
+        pairs, notes = scoring.matched(chosen, truths, fps=options.fps, skip_missing=options.skip_missing)
     except (ValueError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(str(error)) from error
+        parser.error(str(error))
     rows = scoring.scored(pairs)
     if unscored := len({pair.truth.key for pair in pairs}) - len({tuple(row["key"]) for row in rows}):
         notes.append(f"without a true span, so without such a score, and left out: {unscored} of the queries")
-    for note in notes:
-        typer.echo(note, err=True)
+    print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
     if not rows:
-        raise typer.BadParameter("no query of the truth can be scored")
+        parser.error("no query of the truth can be scored")
     summary = scoring.summary(rows)
-    report = {"summary": summary, "items": rows, "notes": notes}
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    typer.echo(json.dumps(summary) if as_json else scoring.markdown(summary))
+    if options.out:
+        from kframes_training.evaluation.provenance import about_this_run
+
+        report = {**about_this_run(), "summary": summary, "items": rows, "notes": notes}
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(summary) if options.json else scoring.markdown(summary))

@@ -11,10 +11,10 @@ from typing import Any
 from kframes_plugin.clips.geometry import iou
 from kframes_plugin.types import Clip
 from kframes_training.evaluation.metrics.haystack import haystack_scores
-from kframes_training.evaluation.metrics.kfs_bench import KFS_METRICS, kfs_scores, ukss_mean
+from kframes_training.evaluation.metrics.kfs_bench import KFS_METRICS, kfs_scores
 from kframes_training.evaluation.selection_files import Chosen
-from kframes_training.evaluation.statistics import estimate, plain
-from kframes_training.evaluation.tables import cell, table
+from kframes_training.evaluation.statistics import MEANS, estimate, estimate_metric, plain
+from kframes_training.evaluation.tables import Table, cell, render
 from kframes_training.evaluation.truth_files import Truth
 
 HEADS = {
@@ -170,7 +170,9 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     into[name][row["video"]].append(value)
     found = []
     for (selector, k, group), measures in values.items():
-        means = {name: plain(ukss_mean(by) if name == "ukss" else estimate(by)) for name, by in measures.items()}
+        means = {
+            name: plain(estimate_metric(name, by) if name in MEANS else estimate(by)) for name, by in measures.items()
+        }
         found.append({"selector": selector, "k": k, "group": group, **means})
     return found
 
@@ -187,7 +189,7 @@ def markdown(summed: Sequence[Mapping[str, Any]]) -> str:
              f"{row['duplicates'][0]:.1f}", *(cell(row.get(name)) for name in columns)]
         )  # fmt: skip
     head = ["selector", "k", "queries", "number", "frames", "of them twice", *(HEADS[name] for name in columns)]
-    return table(head, lines)
+    return render(Table("", head, lines))
 
 
 __all__ = ["KFS_METRICS", "Matched", "item_scores", "markdown", "matched", "scored", "seconds_of", "summary"]

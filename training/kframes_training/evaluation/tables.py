@@ -1,15 +1,26 @@
-"""``results.json`` of a run -> markdown. Every cell is a mean and its 95% interval over videos."""
+"""A report -> tables, in one way for all studies: markdown, CSV, LaTeX. Failures stand first, then who found nothing.
+
+Every cell is a mean over items with its 95% interval by bootstrap over videos.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from kframes_training.evaluation.summary import ANSWER
-
 Report = Mapping[str, Any]
-CLIP_KINDS = ("needle", "attribute", "action", "order", "count", "holistic", "all that are there")
-CLIP_COLUMNS = {
+HEADS = {
+    "right": "right answers",
+    "kfr": "KFR",
+    "shr": "SHR",
+    "bsr": "BSR",
+    "bds": "BDS",
+    "ukss": "UKSS",
+    "f1": "F1, 5 s",
     "iou": "mIoU",
     "R@0.3": "R@1, .3",
     "R@0.5": "R@1, .5",
@@ -17,183 +28,219 @@ CLIP_COLUMNS = {
     "precision": "precision of seconds",
     "recall": "recall of seconds",
     "over": "seconds found / true",
+    "empty": "no clip",
 }
-NAMES = {**CLIP_COLUMNS, "empty": "abstention"}
-ANSWER_KINDS = ("needle", "attribute", "action", "order", "count", "all")
+FRAME_MEASURES = ("right", "kfr", "shr", "ukss", "f1")
+CLIP_MEASURES = ("iou", "R@0.3", "R@0.5", "R@0.7")
+POOL_TITLES = {"candidates": "candidates only", "free": "any frame, ends on cuts"}
+GROUP_ORDER = ("all", "1 span", "2 spans", "3 spans or more", "< 3 min", "3-15 min", "> 15 min")
+WORDS = (
+    "KFR: share of the chosen frames that show evidence. SHR: share of the evidence spans that are shown. "
+    "UKSS: their balance (KFS-Bench), geometric mean. mIoU: overlap of clips with the true ones."
+)
 
 
-def markdown(report: Report) -> str:
-    """All tables of a run."""
-    main, ablated = report["contenders"], report["ablations"]
-    parts = [
-        about(report),
-        titled("Clips of needles", clip_table(report, main, "needle")),
-        titled("mIoU by kind of query", kind_table(report, main, CLIP_KINDS, "iou")),
-        titled("R@1 at IoU .5 by kind of query", kind_table(report, main, CLIP_KINDS, "R@0.5")),
-        titled("mIoU of needles by length of the video", kind_table(report, main, lengths(report, "needle"), "iou")),
-        titled("Queries answered with no clip", abstention_table(report, main)),
-    ]
-    if report["answerer"]:
-        parts += [titled(f"Right answers, {kind}", answer_table(report, main, kind)) for kind in ("needle", "all")]
-        parts += [
-            titled(f"Right answers at k = {k} by kind of question", answers_by_kind(report, main, k))
-            for k in report["ks"]
-        ]
-        long = lengths(report, f"{ANSWER} all")
-        parts.append(titled("Right answers at k = 8 by length of the video", kind_table(report, main, long, "k=8")))
-    parts += difference_tables("Paired differences", report["differences"])
-    if ablated:
-        parts += ablation_tables(report, [report["best"], *ablated])
-    parts.append(
-        titled(
-            "Cost, CPU seconds on one core (all queries of a video are read together)",
-            cost_table(report, [*main, *ablated]),
-        )
-    )
-    if "latency" in report:
-        parts.append(titled("Seconds that a user waits, median of 10 videos", latency_table(report)))
+@dataclass(frozen=True)
+class Table:
+    """A table with its title; cells are texts."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def write_page(report: Report, tables: Sequence[Table]) -> str:
+    """Markdown: failures first, then who found nothing, then the tables and the notes."""
+    notes = [f"- {name}: {note} ({n} x)" for name, some in report["notes"].items() for note, n in some.items()]
+    parts = ["\n".join(list_failures(report)), *map(render, tables)]
+    if notes:
+        parts.append("Notes\n\n" + "\n".join(notes))
     return "\n\n".join(parts) + "\n"
 
 
-def about(report: Report) -> str:
-    """What was measured, in one paragraph."""
-    return (
-        f"{report['videos']} held-out videos of the {report['split']} split, {report['seconds'] / 3600:.1f} hours, decoded "
-        f"from H.264 files; T = {report['candidates']} candidates, size {report['frame_size']}, for every selector. In "
-        "brackets: 95% interval, bootstrap over videos. Needle questions: attribute and action. Allocation: kframes' "
-        f"defaults. {report['cpu_seconds'] / 60:.0f} CPU minutes."
-    )
-
-
-def titled(title: str, table: str) -> str:
-    """A table under its heading."""
-    return f"### {title}\n\n{table}"
-
-
-def clip_table(report: Report, selectors: Sequence[str], kind: str) -> str:
-    """All measures of one kind of query."""
-    rows = [[name, *(cell(find(report, name, kind, measure)) for measure in CLIP_COLUMNS)] for name in selectors]
-    return table(["selector", *CLIP_COLUMNS.values()], rows)
-
-
-def kind_table(report: Report, selectors: Sequence[str], kinds: Sequence[str], measure: str) -> str:
-    """One measure by kind."""
-    rows = [[name, *(cell(find(report, name, kind, measure)) for kind in kinds)] for name in selectors]
-    return table(["selector", *(counted(report, selectors, kind, measure) for kind in kinds)], rows)
-
-
-def abstention_table(report: Report, selectors: Sequence[str]) -> str:
-    """Right abstention on what is absent, wrong abstention on what is there."""
-    kinds = {
-        "absent: known words": "absent, known words (should abstain)",
-        "absent: unknown words": "absent, words never trained on (should abstain)",
-        "absent": "all absent",
-        "needle": "needles (should not)",
-        "all that are there": "all that are there (should not)",
-    }
-    rows = [[name, *(cell(find(report, name, kind, "empty")) for kind in kinds)] for name in selectors]
-    return table(["selector", *kinds.values()], rows)
-
-
-def answer_table(report: Report, selectors: Sequence[str], kind: str) -> str:
-    """Accuracy by k."""
-    ks = report["ks"]
-    rows = [[name, *(cell(find(report, name, f"{ANSWER} {kind}", f"k={k}")) for k in ks)] for name in selectors]
-    return table(["selector", *(f"k = {k}" for k in ks)], rows)
-
-
-def answers_by_kind(report: Report, selectors: Sequence[str], k: int) -> str:
-    """Accuracy by kind of question."""
-    return kind_table(report, selectors, [f"{ANSWER} {kind}" for kind in ANSWER_KINDS], f"k={k}")
-
-
-def difference_tables(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Paired differences, one line a pair; of answers also McNemar's exact p. Clips, then every group of answers."""
-    parts: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        group = row["kind"] if row["kind"].startswith(ANSWER) else "clips"
-        parts.setdefault(group, []).append(row)
+def standard_tables(report: Report) -> list[Table]:
+    """The tables of ``kframes eval``: both pools, all groups; differences; costs; conformance."""
     made = []
-    for group, mine in parts.items():
-        columns = list(dict.fromkeys((row["kind"], row["measure"]) for row in mine))
-        cells = {(row["one"], row["other"], row["kind"], row["measure"]): row for row in mine}
-        pairs = dict.fromkeys((row["one"], row["other"]) for row in mine)
-        lines = [
-            [f"{one} - {other}", *(_differs(cells.get((one, other, *key))) for key in columns)] for one, other in pairs
-        ]
-        names = [measure if group != "clips" else f"{kind}, {NAMES[measure]}" for kind, measure in columns]
-        made.append(titled(f"{title}: {group}", table(["pair", *names], lines)))
-    return made
+    groups = sorted({row["group"] for row in report["table"]}, key=_order)
+    for pool in report["pools"]:
+        for group in groups:
+            made += [results_table(report, group, pool), clips_table(report, group, pool)]
+        made.append(difference_table(report, "all", pool))
+    made += [cost_table(report), answer_cost_table(report), conformance_table(report)]
+    return [one for one in made if one.rows]
 
 
-def _differs(row: Mapping[str, Any] | None) -> str:
-    if row is None:
-        return ""
-    return cell(row["difference"], sign=True) + (f", p {row['p']:.2g}" if "p" in row else "")
-
-
-def ablation_tables(report: Report, names: Sequence[str]) -> list[str]:
-    """The best checkpoint with one thing changed at a time."""
-    kinds = ("needle", "count", "all that are there")
-    parts = [titled("Ablations: mIoU", kind_table(report, names, kinds, "iou"))]
-    if report["answerer"]:
-        parts += [
-            titled(f"Ablations: right answers, {kind}", answer_table(report, names, kind))
-            for kind in ("needle", "count", "all")
-        ]
-    return parts + difference_tables("Ablations, paired differences", report["ablation_differences"])
-
-
-def cost_table(report: Report, names: Sequence[str]) -> str:
-    """What seeing and reading cost."""
-    rows = [
-        [
-            name,
-            f"{one['sight_a_video']:.3f}",
-            f"{one['read_a_query']:.4f}",
-            f"{one['snap_a_query']:.4f}",
-            f"{one['tokens_a_query']:.0f}",
-        ]
-        for name in names
-        if (one := report["costs"].get(name))
+def list_failures(report: Report) -> list[str]:
+    """What was measured; what could not be read; who raised; who found no clip."""
+    data = report["data"]
+    lines = [
+        f"{data['kind']}: {data['measured']} of {data['items']} items on {data['videos']} videos "
+        f"({data['seconds'] / 3600:.1f} hours); {data['answered']} answered; commit {(report['commit'] or 'none')[:8]}, "
+        f"seed {report['seed']}",
     ]
-    return table(
-        [
-            "selector",
-            "vision, a video",
-            "reading, a query",
-            "finding cuts, a query (frames seen by one above are not decoded again)",
-            "tokens written, a query",
-        ],
-        rows,
+    if data["missing"]:
+        lines.append(f"MISSING: {len(data['missing'])} videos are not there: {_some(data['missing'])}")
+    if data["unreadable"]:
+        total = len(data["unreadable"]) + data["videos"]
+        lines.append(
+            f"UNREADABLE: {len(data['unreadable'])} of {total} videos cannot be read: {_some(list(data['unreadable']))}"
+        )
+    if data["odd"]:
+        lines.append(f"ODD: {len(data['odd'])} rows could not be read as they stand: {_some(data['odd'])}")
+    for name, one in report["failures"].items():
+        messages = [f"{message} ({n} x)" for message, n in one["messages"].items()]
+        lines.append(f"RAISED: {name} in {one['raised']} of {one['of']} items, which count as 0: {_some(messages)}")
+    for name, one in report["no_clip"].items():
+        lines.append(f"{name}: no clip in {one['none']} of {one['of']} items, which count as 0")
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------------ one table each
+
+
+def results_table(report: Report, group: str, pool: str, measures: Sequence[str] = FRAME_MEASURES) -> Table:
+    """One line a selector and k: measures of the frames."""
+    lines = {(row["selector"], row["k"]): row for row in _rows(report, group, pool)}
+    shown = [name for name in measures if any(name in row for (_, k), row in lines.items() if k is not None)]
+    rows = [
+        [selector, str(k), *(cell(lines[selector, k].get(name)) for name in shown)]
+        for k in report["ks"]
+        for selector in report["selectors"]
+        if (selector, k) in lines
+    ]
+    title = f"{_title(group)} ({_count(lines.values())} items): {POOL_TITLES[pool]}"
+    return Table(title, ["selector", "k", *(HEADS[name] for name in shown)], rows if shown else [])
+
+
+def clips_table(report: Report, group: str, pool: str, measures: Sequence[str] = CLIP_MEASURES) -> Table:
+    """One line a selector that names clips."""
+    lines = {row["selector"]: row for row in _rows(report, group, pool) if row["k"] is None}
+    shown = [name for name in measures if any(name in row for row in lines.values())]
+    rows = [
+        [selector, *(cell(lines[selector].get(name)) for name in shown)]
+        for selector in report["selectors"]
+        if selector in lines
+    ]
+    title = f"Clips, {group} ({_count(lines.values())} items): {POOL_TITLES[pool]}"
+    return Table(title, ["selector", *(HEADS[name] for name in shown)], rows if shown else [])
+
+
+def budget_table(report: Report, group: str, pool: str, measure: str) -> Table:
+    """One measure of one group, one column a k."""
+    lines = {(row["selector"], row["k"]): row for row in _rows(report, group, pool) if measure in row}
+    ks = [k for k in report["ks"] if any(key[1] == k for key in lines)]
+    rows = [
+        [selector, *(cell(lines.get((selector, k), {}).get(measure)) for k in ks)]
+        for selector in report["selectors"]
+        if any(key[0] == selector for key in lines)
+    ]
+    title = f"{HEADS[measure]}, {group} ({_count(lines.values())} items): {POOL_TITLES[pool]}"
+    return Table(title, ["selector", *(f"k = {k}" for k in ks)], rows)
+
+
+def group_table(
+    report: Report, groups: Sequence[str], pool: str, measure: str, k: int | None = None, title: str = ""
+) -> Table:
+    """One measure, one column a group; of clips where k is None."""
+    lines = {
+        (row["selector"], row["group"]): row
+        for row in report["table"]
+        if row["pool"] == pool and row["k"] == k and measure in row
+    }
+    shown = [group for group in groups if any(key[1] == group for key in lines)]
+    counts = {group: _count([row for key, row in lines.items() if key[1] == group]) for group in shown}
+    rows = [
+        [selector, *(cell(lines.get((selector, group), {}).get(measure)) for group in shown)]
+        for selector in report["selectors"]
+        if any(key[0] == selector for key in lines)
+    ]
+    head = ["selector", *(f"{group.removeprefix('kind: ')} ({counts[group]})" for group in shown)]
+    at = "" if k is None else f" at k = {k}"
+    return Table(title or f"{HEADS[measure]}{at}: {POOL_TITLES[pool]}", head, rows)
+
+
+def difference_table(report: Report, group: str, pool: str, measures: Sequence[str] = tuple(HEADS)) -> Table:
+    """Paired; of UKSS the ratio of the geometric means."""
+    rows = [
+        [f"{row['one']} - {row['other']}" if "difference" in row else f"{row['one']} / {row['other']}",
+         "" if row["k"] is None else str(row["k"]), HEADS[row["measure"]],
+         cell(row["difference"], sign=True) if "difference" in row else cell(row["ratio"]),
+         f"{row['only_one']} / {row['only_other']}, p = {row['p']:.3g}" if "p" in row else ""]
+        for row in report["differences"]
+        if row["group"] == group and row["pool"] == pool and row["measure"] in measures
+    ]  # fmt: skip
+    title = f"Differences, {group}: {POOL_TITLES[pool]} (paired bootstrap over videos; of answers McNemar's exact test)"
+    return Table(title, ["pair", "k", "measure", "difference or ratio", "only one / only the other right"], rows)
+
+
+def cost_table(report: Report) -> Table:
+    """Means over queries."""
+    rows = [
+        [name, f"{one['frames_decoded']:.0f}", f"{one['candidates']:.0f}", f"{one['model_calls']:.1f}",
+         f"{one['tokens_in']:.0f} / {one['tokens_out']:.0f}", f"{one['seconds']:.3f}",
+         ", ".join(f"{step} {value:.4f}" for step, value in one["seconds_by_step"].items())]
+        for name, one in report["costs"].items()
+    ]  # fmt: skip
+    head = ["selector", "frames decoded", "candidates", "model calls", "tokens in / out", "seconds", "by step"]
+    return Table("Cost of a query, as if it were asked alone", head, rows)
+
+
+def answer_cost_table(report: Report) -> Table:
+    """Means over answers."""
+    rows = [
+        [one["selector"], str(one["k"]), f"{one['model_calls']:.1f}",
+         f"{one['tokens_in']:.0f} / {one['tokens_out']:.0f}", f"{one['seconds']:.3f}"]
+        for one in report["answer_costs"]
+    ]  # fmt: skip
+    return Table("Cost of an answer", ["selector", "k", "model calls", "tokens in / out", "seconds"], rows)
+
+
+def conformance_table(report: Report) -> Table:
+    """Where a selector does not keep what was asked for: shares of its selections."""
+    shares = ("exactly_k", "distinct", "in_order")
+    broken = [one for one in report["conformance"] if any(one[name] < 1 for name in shares)]
+    rows = [
+        [one["selector"], POOL_TITLES[one["pool"]], str(one["k"]), str(one["selections"]),
+         *(f"{one[name]:.3f}" for name in shares)]
+        for one in broken
+    ]  # fmt: skip
+    rows.append(["all others" if broken else "every selector", "", "", "", *["1.000"] * len(shares)])
+    head = ["selector", "pool", "k", "selections", "exactly k", "no duplicate", "in order"]
+    return Table("Exactly k, distinct, in order", head, rows)
+
+
+# ---------------------------------------------------------------------------------------------------------- as a file
+
+
+def render(one: Table) -> str:
+    """Markdown, under its title."""
+    lines = [list(one.head), ["---"] * len(one.head), *map(list, one.rows)]
+    title = f"### {one.title}\n\n" if one.title else ""
+    return title + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
+    """Every table as NN_title.csv and NN_title.tex (booktabs); the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for number, one in enumerate(tables, 1):
+        stem = f"{number:02d}_" + re.sub(r"[^a-z0-9]+", "_", one.title.lower()).strip("_")[:60]
+        with (folder / f"{stem}.csv").open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows([one.head, *one.rows])
+        (folder / f"{stem}.tex").write_text(_latex(one), encoding="utf-8")
+        written += [folder / f"{stem}.csv", folder / f"{stem}.tex"]
+    return written
+
+
+def _latex(one: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(re.sub(r"([&%$#_{}])", r"\\\1", text) for text in cells) + r" \\"
+
+    body = "\n".join(map(line, one.rows))
+    return (
+        f"% {one.title}\n\\begin{{tabular}}{{l{'r' * (len(one.head) - 1)}}}\n\\toprule\n{line(one.head)}\n\\midrule\n"
+        f"{body}\n\\bottomrule\n\\end{{tabular}}\n"
     )
-
-
-def latency_table(report: Report) -> str:
-    """One query at a time, through KFrames."""
-    rows = [
-        [name, f"{one['first']:.2f}", f"{one['next']:.2f}", f"{one['threads']:.0f}"]
-        for name, one in report["latency"].items()
-    ]
-    return table(["prediction", "first query on a video, opening included", "next query", "threads"], rows)
-
-
-def lengths(report: Report, kind: str) -> list[str]:
-    """The parts of a kind by length of the video."""
-    found = {name for kinds in report["table"].values() for name in kinds if name.startswith(f"{kind}, videos")}
-    return sorted(found, key=lambda name: ("<" not in name, ">" in name))
-
-
-def counted(report: Report, selectors: Sequence[str], kind: str, measure: str) -> str:
-    """A column's head: the kind, and how many items it has."""
-    counts = [value[3] for name in selectors if (value := find(report, name, kind, measure))]
-    return f"{kind.removeprefix(ANSWER + ' ')} ({counts[0]})" if counts else kind.removeprefix(ANSWER + " ")
-
-
-def find(report: Report, selector: str, kind: str, measure: str) -> Sequence[float] | None:
-    """A value of the report, or None."""
-    found: Sequence[float] | None = report["table"].get(selector, {}).get(kind, {}).get(measure)
-    return found
 
 
 def cell(value: Sequence[float | None] | None, sign: bool = False) -> str:
@@ -211,7 +258,23 @@ def short(value: float, sign: bool = False) -> str:
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table."""
-    lines = [list(head), ["---"] * len(head), *map(list, rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _rows(report: Report, group: str, pool: str) -> Iterator[Mapping[str, Any]]:
+    return (row for row in report["table"] if row["group"] == group and row["pool"] == pool)
+
+
+def _count(rows: Any) -> int:
+    return max((int(value[3]) for row in rows for value in row.values() if isinstance(value, list)), default=0)
+
+
+def _title(group: str) -> str:
+    return f"{group[0].upper()}{group[1:]}"
+
+
+def _order(group: str) -> tuple[int, str]:
+    """All, then by evidence, then by length, then the data set's own."""
+    return (GROUP_ORDER.index(group), "") if group in GROUP_ORDER else (len(GROUP_ORDER), group)
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more (all are in the JSON)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

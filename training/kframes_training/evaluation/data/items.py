@@ -25,6 +25,7 @@ class Item:
         answer: index of the right option, or None where it is not told (or there are no options).
         scenes: true evidence: scenes, each of one or more spans [start, end), seconds.
         points: true evidence as single times, seconds.
+        absent: True where it is known that nothing in the video matches the query.
         duration: of the video as the data set tells it, seconds > 0, or None. It may be wrong.
         groups: the data set's own fields by which results are grouped, name -> value.
         subtitles: of the video, in time order; empty where there are none or they were not asked for.
@@ -41,6 +42,7 @@ class Item:
     answer: int | None = None
     scenes: tuple[tuple[Span, ...], ...] = ()
     points: tuple[float, ...] = ()
+    absent: bool = False
     duration: float | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     subtitles: tuple[Subtitle, ...] = ()
@@ -48,6 +50,8 @@ class Item:
     def __post_init__(self) -> None:
         if not self.query.strip():
             raise ValueError(f"item {self.id}: the query is empty; say in words what is looked for")
+        if self.absent and (self.scenes or self.points):
+            raise ValueError(f"item {self.id}: absent says that nothing matches, but there are true spans or points")
         if self.answer is not None and not 0 <= self.answer < len(self.options):
             raise ValueError(f"item {self.id}: answer {self.answer} is none of its {len(self.options)} options")
         for start, end in self.spans:

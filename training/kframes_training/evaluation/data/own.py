@@ -5,7 +5,8 @@
 
 ``query`` is for the selector, ``question`` for the answerer; one stands for the other where it is missing. ``answer`` is a
 letter, an index from 0, or an option's text. ``spans``: every span is one piece of evidence; ``scenes``, a list of lists
-of spans, where one piece is seen in several spans. ``duration`` is not needed.
+of spans, where one piece is seen in several spans. An empty list of spans says that nothing in the video matches.
+``duration`` is not needed.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def read(file: Path, videos: Path) -> Data:
             answer=answer_index(row.get("answer"), options),
             scenes=tuple(tuple((float(start), float(end)) for start, end in spans) for spans in scenes),
             points=tuple(map(float, row.get("points") or ())),
+            absent=row.get("spans") == [] and not scenes and not row.get("points"),
             duration=float(row["duration"]) if row.get("duration") else None,
             groups={str(name): str(value) for name, value in (row.get("groups") or {}).items()},
         )

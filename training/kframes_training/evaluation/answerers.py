@@ -21,7 +21,7 @@ from kframes_plugin.selectors.remote import RemoteSelector
 from kframes_plugin.types import Clip, Cost, Frame
 from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.data.files import LETTERS
-from kframes_training.evaluation.run.scorers import digest
+from kframes_training.evaluation.store import digest_weights
 
 SYNTHSCENES = "synthscenes:"
 ASK = "Answer with the letter of the right option alone."
@@ -29,8 +29,8 @@ NEAR = 2.0  # seconds: subtitles so near to a frame are told with it
 
 
 @dataclass(frozen=True)
-class Said:
-    """An answer.
+class Answer:
+    """What an answerer chose.
 
     Attributes:
         choice: index of the option, or None where the model named none.
@@ -50,7 +50,7 @@ class Answerer(Protocol):
 
     settings: dict[str, Any]
 
-    def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Said: ...
+    def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Answer: ...
 
 
 class TransformersAnswerer:
@@ -74,10 +74,10 @@ class TransformersAnswerer:
         if chosen not in STYLES:
             raise ValueError(f'style must be "auto" or one of {", ".join(STYLES)}; got {style!r}')
         self._write = STYLES[chosen]
-        self.settings = {"answerer": name, "weights": digest(name), "style": chosen}
+        self.settings = {"answerer": name, "weights": digest_weights(name), "style": chosen}
 
     @torch.inference_mode()
-    def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Said:
+    def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Answer:
         """With p(option) of every option."""
         start = perf_counter()
         shown = Selection("", item.query, len(frames), "uniform", tuple(clips), tuple(frames), Cost(), (), duration)
@@ -97,7 +97,7 @@ class TransformersAnswerer:
         logits = self.model(**inputs, logits_to_keep=1).logits[0, -1, firsts]
         chances: list[float] = logits.float().softmax(-1).tolist()
         cost = Cost(model_calls=1, tokens_in=inputs["input_ids"].shape[1], seconds={"answer": perf_counter() - start})
-        return Said(max(range(len(chances)), key=chances.__getitem__), "", [round(p, 5) for p in chances], cost)
+        return Answer(max(range(len(chances)), key=chances.__getitem__), "", [round(p, 5) for p in chances], cost)
 
 
 class RemoteAnswerer:
@@ -107,36 +107,39 @@ class RemoteAnswerer:
         self.server = RemoteSelector.from_url(url, max_tokens=16)
         self.settings = {"answerer": url}
 
-    def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Said:
+    def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Answer:
         """SelectorError where the server refuses."""
         start = perf_counter()
         shown = Selection("", item.query, len(frames), "uniform", tuple(clips), tuple(frames), Cost(), (), duration)
         reply = self.server.chat(shown.to_messages(prompt(item, frames)), shown=len(frames))
         cost = reply.cost + Cost(seconds={"answer": perf_counter() - start})
-        return Said(read_choice(reply.text, item.options), reply.text, cost=cost)
+        return Answer(read_choice(reply.text, item.options), reply.text, cost=cost)
 
 
 class SynthScenesAnswerer:
     """The frozen tiny answerer of a nano recipe: it knows drawn scenes only, and questions of as it was trained on."""
 
     def __init__(self, folder: str) -> None:
-        from kframes_training.evaluation.answering import TinyAnswerer
+        from transformers import Qwen2_5_VLForConditionalGeneration
+
+        from kframes_training.nano.recipe import load_tokenizer
 
         if not Path(folder, "config.json").is_file():
             raise ValueError(f"{folder} holds no answerer of a nano recipe; give its folder answerer/final")
-        self.answerer = TinyAnswerer(folder)
-        self.settings = {"answerer": SYNTHSCENES, "weights": digest(folder)}
+        self.model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        self.tokenizer = load_tokenizer(Path(folder))
+        self.settings = {"answerer": SYNTHSCENES, "weights": digest_weights(folder)}
 
-    def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Said:
+    def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Answer:
         """With p(option) of every option."""
         from kframes_training.nano.answerer import answer_from_frames
         from kframes_training.sources.synthscenes import Question
 
         start = perf_counter()
         question = Question(item.question, "", item.options, item.answer or 0, ())
-        chances = answer_from_frames(self.answerer.model, self.answerer.tokenizer, frames, question)
+        chances = answer_from_frames(self.model, self.tokenizer, frames, question)
         cost = Cost(model_calls=1, seconds={"answer": perf_counter() - start})
-        return Said(max(range(len(chances)), key=chances.__getitem__), "", [round(p, 5) for p in chances], cost)
+        return Answer(max(range(len(chances)), key=chances.__getitem__), "", [round(p, 5) for p in chances], cost)
 
 
 def load_answerer(name: str, *, style: Any = "interleaved", device: str | None = None) -> Answerer:

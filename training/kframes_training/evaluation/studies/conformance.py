@@ -1,6 +1,6 @@
 """Every baseline, faithful and mended, and kframes' own allocation on hard scores: is it exactly k, distinct, in order?
 
-    python -m kframes_training.evaluation.conformance --out benchmarks/results/conformance.json
+    python -m kframes_training.evaluation.studies.conformance --out benchmarks/results/conformance.json
 
 Cases: constant scores, fewer candidates than k, one spike, a NaN among ordinary scores, and ordinary scores; each with
 k = 1, 2, 3, 7, 8, 31, 33, 64, 100 and five seeds. kframes is asked for the same k frames of the same candidates, with the
@@ -28,7 +28,7 @@ from kframes_training.evaluation.baselines import BASELINES
 from kframes_training.evaluation.baselines.common import Floats, finite
 from kframes_training.evaluation.metrics.conformance import conformance, jaccard_over_seeds
 from kframes_training.evaluation.provenance import about_this_run
-from kframes_training.evaluation.tables import table
+from kframes_training.evaluation.tables import Table, render
 
 KS = (1, 2, 3, 7, 8, 31, 33, 64, 100)
 SEEDS = range(5)
@@ -38,7 +38,7 @@ CHECKS = ("exact", "distinct", "ordered", "in_range")
 Select = Callable[..., list[int]]
 
 
-def scores_of(case: str, k: int) -> Floats:
+def make_scores(case: str, k: int) -> Floats:
     """The scores of a case: (600,), or (min(5, k - 1),) of the case with fewer candidates than k."""
     ordinary = np.random.default_rng(0).random(COUNT)
     if case == "constant":
@@ -50,7 +50,7 @@ def scores_of(case: str, k: int) -> Floats:
     return ordinary[: max(1, min(FEW, k - 1))] if case == "n < k" else ordinary
 
 
-def features_of(count: int) -> Floats:
+def make_features(count: int) -> Floats:
     """Unit-norm features that change slowly: (count, 16)."""
     walk = np.cumsum(np.random.default_rng(1).normal(size=(count, WIDTH)), axis=0)
     made: Floats = walk / np.linalg.norm(walk, axis=1, keepdims=True)
@@ -64,7 +64,7 @@ def kframes(strategy: Strategy, scores: Floats, times: Floats, k: int, *, durati
     return [place[time] for time in allocate(clips, k, times, duration, strategy=strategy)]
 
 
-def contestants() -> dict[str, Select]:
+def list_selectors() -> dict[str, Select]:
     """Name -> selector: kframes, then every baseline in both modes."""
     ours: dict[str, Select] = {
         f"kframes {strategy}": partial(kframes, strategy) for strategy in ("auto", "focused", "hybrid", "uniform")
@@ -74,11 +74,15 @@ def contestants() -> dict[str, Select]:
     return ours
 
 
-def tried(select: Select, case: str, k: int) -> dict[str, Any]:
+def try_out(select: Select, case: str, k: int) -> dict[str, Any]:
     """One cell: the promises kept by the answers to all seeds, how alike they are, or the error."""
-    scores = scores_of(case, k)
+    scores = make_scores(case, k)
     times = (np.arange(len(scores)) + 0.5) * STRIDE
-    given: dict[str, Any] = {"duration": len(scores) * STRIDE, "features": features_of(len(scores)), "truth": ((3, 9),)}
+    given: dict[str, Any] = {
+        "duration": len(scores) * STRIDE,
+        "features": make_features(len(scores)),
+        "truth": ((3, 9),),
+    }
     begin = process_time()
     try:
         with warnings.catch_warnings():
@@ -98,18 +102,18 @@ def tried(select: Select, case: str, k: int) -> dict[str, Any]:
     }
 
 
-def measured(contestants: Mapping[str, Select]) -> dict[str, dict[str, dict[str, Any]]]:
+def measure_all(selectors: Mapping[str, Select]) -> dict[str, dict[str, dict[str, Any]]]:
     """selector -> case -> k -> cell; with "n < k" from k = 2 on."""
     return {
         name: {
-            case: {str(k): tried(select, case, k) for k in KS if case != "n < k" or k > 1} for case in CASES
+            case: {str(k): try_out(select, case, k) for k in KS if case != "n < k" or k > 1} for case in CASES
         }
-        for name, select in contestants.items()
+        for name, select in selectors.items()
     }  # fmt: skip
 
 
-def markdown(report: Mapping[str, Any]) -> str:
-    """The table: failures by case, and over all cases the rates of every promise."""
+def list_tables(report: Mapping[str, Any]) -> list[Table]:
+    """Failures by case, and over all cases the rates of every promise."""
     head = ["selector", *(f"{case}: not exactly k" for case in CASES), "duplicates", "out of order", "out of range",
             "NaN frame taken", "errors", "same seed, other answer", "Jaccard over seeds", "ms, n = 600, k = 64"]  # fmt: skip
     rows = []
@@ -125,7 +129,11 @@ def markdown(report: Mapping[str, Any]) -> str:
             [name, *told, *wrong, str(len(cells) - len(fine)), str(sum(not cell["stable"] for cell in fine)),
              f"{sum(alike) / len(alike):.2f}" if alike else "", f"{1000 * speed:.1f}" if speed is not None else ""]
         )  # fmt: skip
-    return f"{_about(report)}\n\n{table(head, rows)}\n"
+    title = (
+        f"k in {{{', '.join(map(str, report['ks']))}}}; {COUNT} candidates ({FEW} or fewer where n < k); five seeds; an error "
+        "counts as not exactly k; Jaccard over seeds on ordinary scores, mean over k"
+    )
+    return [Table(title, head, rows)]
 
 
 def _failures(cells: Sequence[Mapping[str, Any]]) -> str:
@@ -133,15 +141,7 @@ def _failures(cells: Sequence[Mapping[str, Any]]) -> str:
     return f"{failed} of {len(cells)}" if failed else "0"
 
 
-def _about(report: Mapping[str, Any]) -> str:
-    ks = ", ".join(map(str, report["ks"]))
-    return (
-        f"k in {{{ks}}}; {COUNT} candidates ({FEW} or fewer where n < k); five seeds. An error counts as not exactly k. "
-        "Jaccard over seeds: on ordinary scores, mean over k; 1 is no chance at all."
-    )
-
-
-def failures_of(report: Mapping[str, Any], start: str) -> list[str]:
+def list_failures(report: Mapping[str, Any], start: str) -> list[str]:
     """ "selector, case, k" of every broken promise of the selectors whose name starts so."""
     return [
         f"{name}, {case}, k={k}"
@@ -158,11 +158,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args(arguments)
-    report = {"benchmark": "conformance", **about_this_run(), "ks": list(KS), "selectors": measured(contestants())}
+    report = {
+        "benchmark": "conformance",
+        **about_this_run(),
+        "ks": list(KS),
+        "selectors": measure_all(list_selectors()),
+    }
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(report) + "\n", encoding="utf-8")
-    print(markdown(report))
+    print(*map(render, list_tables(report)), sep="\n\n")
 
 
 if __name__ == "__main__":

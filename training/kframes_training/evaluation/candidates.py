@@ -1,9 +1,12 @@
-"""One opened video: candidates and scenes, made once for all selectors that want the same."""
+"""One opened video and its candidate frames, decoded once for all selectors that want the same."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.types import Candidates, Cost, Span
@@ -13,16 +16,21 @@ Size = int | tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Pool:
+class CandidatePool:
     """Candidate frames, the scenes between them, and what decoding them cost."""
 
     frames: Candidates
     scenes: list[Span]
     cost: Cost
 
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """(T,) seconds, rising."""
+        return np.array([frame.timestamp for frame in self.frames], np.float64)
+
 
 @dataclass
-class Look:
+class MeasuredVideo:
     """An opened video.
 
     Attributes:
@@ -31,15 +39,14 @@ class Look:
     """
 
     video: OpenVideo
-    pools: dict[tuple[int, Size], Pool] = field(default_factory=dict)
+    pools: dict[tuple[int, Size], CandidatePool] = field(default_factory=dict)
 
-    def pool(self, count: int, size: Size) -> Pool:
-        """``count`` candidates of a size, exactly as :class:`KFrames` has them."""
+    def pool(self, count: int, size: Size) -> CandidatePool:
+        """``count`` candidates of a size (long side or (width, height), pixels), exactly as ``KFrames`` has them."""
         if (count, size) not in self.pools:
             start, before = perf_counter(), self.video.frames_decoded
             frames = self.video.candidates(count, size=size)
             scenes = detect_scenes(frames, self.video.duration)
-            decoded = self.video.frames_decoded - before
-            cost = Cost(decoded, len(frames), seconds={"candidates": perf_counter() - start})
-            self.pools[count, size] = Pool(frames, scenes, cost)
+            cost = Cost(self.video.frames_decoded - before, len(frames), seconds={"candidates": perf_counter() - start})
+            self.pools[count, size] = CandidatePool(frames, scenes, cost)
         return self.pools[count, size]
