@@ -87,14 +87,11 @@ class ModelScorer:
                                          "candidates": self.candidates}  # fmt: skip
 
     def score_all(self, video: MeasuredVideo, items: Sequence[Item]) -> list[FrameScores]:
-        """One pass for every query."""
-        pool, found = video.pool(self.candidates, self.size), []
-        for item in items:
-            start = perf_counter()
-            scores = self.selector.frame_scores(pool.frames, item.query)
-            cost = Cost(model_calls=1, seconds={"score": perf_counter() - start})
-            found.append(FrameScores(pool.times, scores, cost=pool.cost + cost))
-        return found
+        """All queries together; a query's seconds are its share."""
+        pool, start = video.pool(self.candidates, self.size), perf_counter()
+        scores = self.selector.frame_scores_all(pool.frames, [item.query for item in items])
+        cost = pool.cost + Cost(model_calls=1, seconds={"score": (perf_counter() - start) / max(1, len(items))})
+        return [FrameScores(pool.times, row, cost=cost) for row in scores]
 
 
 class SimilarityScorer:
