@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, allocate, check_strategy, resolve
-from kframes_plugin.clips.geometry import inside
+from kframes_plugin.clips.geometry import inside, lay_end_to_end
 from kframes_plugin.types import Clip, Cost, Frame, Note, Span, Strategy
 from kframes_plugin.video import OpenVideo
 
@@ -82,16 +82,12 @@ def take_keyframes(
         VideoError: decoding fails.
     """
     start, before = perf_counter(), video.frames_decoded
-    strategy, settings = options.strategy, options.allocation
     while True:
         known = video.timestamps
-        pool = known[inside(known, options.within)] if options.within else known
-        pool = pool if len(pool) >= k else known
-        times = allocate(clips, k, pool, video.duration, strategy=strategy, scenes=scenes, settings=settings)
+        times, used = _choose(video, clips, k, options, scenes)
         frames = video.frames_at(times, size=options.frame_size, progress=for_step(progress, "keyframes"))
         if len(video.timestamps) == len(known):  # else the file turned out to be damaged: fewer frames than it says
             break
-    used = resolve(strategy, clips, k, video.duration, settings)
     notes = (*video.notes, *_keyframe_notes(clips, scenes, frames, k, used, options))
     cost = Cost(
         frames_decoded=video.frames_decoded - before,
@@ -99,6 +95,28 @@ def take_keyframes(
         peak_memory_mb=_peak_memory_mb(),
     )
     return Keyframes(tuple(frames), used, notes, cost)
+
+
+def _choose(
+    video: OpenVideo, clips: Sequence[Clip], k: int, options: SamplingOptions, scenes: Sequence[Span]
+) -> tuple[list[float], Strategy]:
+    """Times of min(k, n) frames and the strategy used. Spans of ``within`` are shared as a video of their own."""
+    times, length, strategy, settings = video.timestamps, video.duration, options.strategy, options.allocation
+    within = options.within
+    if not within:
+        chosen = allocate(clips, k, times, length, strategy=strategy, scenes=scenes, settings=settings)
+        return chosen, resolve(strategy, clips, k, length, settings)
+    pool = times[inside(times, within)]
+    if len(pool) < k:  # all of them, and the rest around them
+        chosen = allocate([Clip(*span) for span in within], k, times, length, strategy="focused", settings=settings)
+        return chosen, resolve(strategy, clips, k, length, settings)
+    clock, length = lay_end_to_end(pool, within)
+    starts = lay_end_to_end(np.array([clip.start for clip in clips]), within)[0].tolist()
+    clips = [replace(clip, start=at, end=at + clip.length) for clip, at in zip(clips, starts, strict=True)]
+    starts = lay_end_to_end(np.array([start for start, _ in scenes]), within)[0].tolist()
+    scenes = [(at, at + end - start) for (start, end), at in zip(scenes, starts, strict=True)]
+    chosen = allocate(clips, k, clock, length, strategy=strategy, scenes=scenes, settings=settings)
+    return pool[np.searchsorted(clock, chosen)].tolist(), resolve(strategy, clips, k, length, settings)
 
 
 def log_notes(video: str, notes: Iterable[Note]) -> None:

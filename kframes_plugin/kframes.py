@@ -88,7 +88,7 @@ class KFrames:
             raise TypeError(f"selector must be callable as selector(frames, query); got {type(selector).__name__}")
         self.selector = selector
         self.candidates: int = _first(candidates, getattr(selector, "candidates", None), CANDIDATES)
-        if not isinstance(self.candidates, int) or self.candidates < 1:
+        if not isinstance(self.candidates, int) or isinstance(self.candidates, bool) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
         self.candidate_size = _first(candidate_size, getattr(selector, "frame_size", None), CANDIDATE_SIZE)
         self.sampling = SamplingOptions(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))

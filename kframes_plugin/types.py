@@ -135,6 +135,8 @@ class Clip:
     def __post_init__(self) -> None:
         for name in ("start", "end", "score"):  # numbers of numpy become Python's, which JSON and == understand
             value = getattr(self, name)
+            if not (hasattr(value, "__float__") or (name == "score" and value is None)):
+                raise TypeError(f"{name} must be a number; got {value!r} ({type(value).__name__})")
             if value is not None and type(value) not in (int, float):
                 object.__setattr__(self, name, float(value))
         if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start < self.end):

@@ -109,6 +109,14 @@ class MLLMSelector:
         self.batch_size = together if self._inputs.takes_batches else 1
         self._lock = threading.Lock()  # the model keeps state while it writes
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the lock, so that worker processes get the model with its weights."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._lock = threading.Lock()
+
     @classmethod
     def from_pretrained(
         cls,
