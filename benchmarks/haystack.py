@@ -1,9 +1,11 @@
 """Assemble a long video of real clips with exact truth: all clips once in random order, pieces of the fillers between.
 
-    python benchmarks/haystack.py ../shared/videos/dev OUT.mp4 [--minutes 15] [--seed 1]
+    python benchmarks/haystack.py FOLDER OUT [--minutes 15] [--seed 1]
 
-OUT.json, beside the video, holds duration, segments and queries with all spans where the thing is seen. Frames are
-taken at a constant rate and letterboxed, and all go through one encoder, so the truth's times are those of the frames.
+FOLDER holds the clips and MANIFEST.json, as footage/fetch.py leaves it. OUT is a video; or a folder, which gets the
+benchmark's three haystacks of 12, 20 and 28 minutes where it lacks them. Beside a video, its .json holds duration,
+segments, cuts, and queries with all spans where the thing is seen. Frames are taken at a constant rate and letterboxed,
+and all go through one encoder, so the truth's times are those of the frames. One seed gives one video.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from PIL import Image
 from kframes_plugin.video import OpenVideo
 
 FPS, SIZE, GOP = 8, (320, 180), 80  # frames a second, pixels, frames between I-frames
+HAYSTACKS = ((12, 1), (20, 2), (28, 3))  # minutes and seed of the benchmark's three
 FILLER = (6.0, 25.0)  # seconds of a piece
 Pictures = NDArray[np.uint8]
 
@@ -86,8 +89,15 @@ def assemble(folder: Path, out: Path, minutes: float, seed: int, cache: dict[str
         stream.pix_fmt, stream.codec_context.gop_size = "yuv420p", GOP
         for picture, piece, index in _frames(folder, pieces, cache):
             if index == 0:
-                segments.append({"file": piece.item["file"], "filler": piece.filler, "src_start": piece.first,
-                                 "start": at / FPS, "frames": 0})  # fmt: skip
+                segments.append(
+                    {
+                        "file": piece.item["file"],
+                        "filler": piece.filler,
+                        "src_start": round(piece.first * FPS) / FPS,
+                        "start": at / FPS,
+                        "frames": 0,
+                    }
+                )
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = at, Fraction(1, FPS)
             container.mux(stream.encode(frame))
@@ -99,6 +109,7 @@ def assemble(folder: Path, out: Path, minutes: float, seed: int, cache: dict[str
         "seed": seed,
         "duration": at / FPS,
         "segments": segments,
+        **_cuts(segments, manifest["items"]),
         "queries": _queries(segments, manifest["items"]),
         "negative_queries": manifest["negative_queries"],
     }
@@ -114,6 +125,37 @@ def _frames(folder: Path, pieces: Sequence[Piece], cache: dict[str, Pictures]) -
         first = round(piece.first * FPS)
         for index, picture in enumerate(cache[name][first : max(first + 1, round(piece.last * FPS))]):
             yield picture, piece, index
+
+
+def assemble_all(folder: Path, out: Path) -> list[Path]:
+    """The benchmark's three haystacks in a folder; those that are there already are kept."""
+    out.mkdir(parents=True, exist_ok=True)
+    made, cache = [], {}
+    for minutes, seed in HAYSTACKS:
+        path = out / f"haystack_{minutes}min_{seed}.mp4"
+        if not path.with_suffix(".json").is_file():  # written last
+            assemble(folder, path, minutes, seed, cache)
+        made.append(path)
+    return made
+
+
+def _cuts(segments: Sequence[Mapping[str, Any]], items: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """True cuts, and spans where a cut is gradual or in doubt, in seconds of the haystack."""
+    of_file = {item["file"]: item for item in items}
+    found: dict[str, list[Any]] = {"cuts": [], "gradual": [], "ambiguous": []}
+    for segment in segments:
+        item, start, length = of_file[segment["file"]], segment["start"], segment["frames"] / FPS
+        if start > 0:
+            found["cuts"].append({"t": start, "kind": "join"})
+        for cut in item.get("cuts_s", ()):
+            if 1 / FPS <= cut - segment["src_start"] < length:
+                found["cuts"].append({"t": round(start + cut - segment["src_start"], 3), "kind": "inner"})
+        for name in ("gradual", "ambiguous"):
+            for low, high in item.get(f"{name}_s", ()):
+                low, high = max(low - segment["src_start"], 0.0), min(high - segment["src_start"], length)
+                if low < high:
+                    found[name].append([round(start + low, 3), round(start + high, 3)])
+    return found | {"cuts": sorted(found["cuts"], key=lambda cut: cut["t"])}
 
 
 def _queries(segments: Sequence[Mapping[str, Any]], items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -142,6 +184,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    if options.out.suffix != ".mp4":
+        print(*assemble_all(options.folder, options.out), sep="\n")
+        return
     made = assemble(options.folder, options.out, options.minutes, options.seed, {})
     print(f"{options.out}: {made['duration']:.1f} s, {len(made['segments'])} pieces, {len(made['queries'])} queries")
 

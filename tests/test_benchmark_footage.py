@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from video_maker import make_video
+from video_maker import make_video, read_number
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -41,4 +41,17 @@ def test_a_haystack_holds_every_clip_once_and_its_truth_is_that_of_the_frames(fo
     start = next(s["start"] for s in truth["segments"] if s["file"] == "clip0.mp4")
     assert thing["clips"] == [[start + 1.0, start + 3.0]]
     assert len(next(query for query in truth["queries"] if query["query"] == "all")["clips"]) == len(truth["segments"])
+    with OpenVideo(tmp_path / "hay.mp4") as video:
+        for segment in truth["segments"]:
+            (frame,) = video.frames_at([segment["start"] + 0.5])
+            picture = frame.image.crop((40, 0, 280, 180))  # without the bars beside 4:3
+            assert read_number(picture) == (segment["src_start"] + 0.5) * 8, "the clip's own frame"
+    joins = [cut["t"] for cut in truth["cuts"] if cut["kind"] == "join"]
+    assert joins == [segment["start"] for segment in truth["segments"][1:]]
     assert haystack.plan([], 1, Random(0)) == []
+
+
+def test_one_seed_gives_one_video(folder: Path, tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        haystack.assemble(folder, tmp_path / name, 0.7, 5, {})
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
