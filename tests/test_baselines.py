@@ -27,13 +27,8 @@ from kframes_training.evaluation.baselines import (
 from kframes_training.evaluation.baselines.common import share
 from kframes_training.evaluation.baselines.focus import explored
 from kframes_training.evaluation.baselines.wfs_sb import _mmr, _reconstruct_detail, _segments
-from kframes_training.evaluation.studies.conformance import (
-    list_failures,
-    list_selectors,
-    list_tables,
-    make_features,
-    try_out,
-)
+from kframes_training.evaluation.studies.conformance import list_failures, list_tables
+from kframes_training.evaluation.studies.hard_scores import list_selectors, make_features, try_out
 
 
 def times(count: int, stride: float = 1.0) -> np.ndarray:

@@ -25,8 +25,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = f"clip{number}.mp4"
         make_video(folder / name, [i * 125 for i in range(seconds * 8)])
         queries = [{"query": f"thing {number}", "clips": [[1.0, 3.0]]}, {"query": "all", "clips": [[0.0, seconds]]}]
-        items.append({"file": name, "duration": float(seconds), "haystack": True, "filler": number == 2,
-                      "derived_from": None, "queries": queries})  # fmt: skip
+        items.append(
+            {
+                "file": name,
+                "duration": float(seconds),
+                "haystack": True,
+                "filler": number == 2,
+                "derived_from": None,
+                "queries": queries,
+            }
+        )
     (folder / "MANIFEST.json").write_text(json.dumps({"items": items, "negative_queries": ["a cat"]}))
     return folder
 

@@ -144,8 +144,17 @@ def test_a_selector_of_ones_own_is_measured_beside_the_others(
     assert "RAISED: luckless in 1 of 1 items, which count as 0: OSError: no luck (1 x)" in out
     assert report["settings"]["selectors"]["luckless"]["cuts"] is False
     assert report["settings"]["selectors"]["mine"]["cuts"] is True
-    code, _, _ = run(capsys, "--data", str(data), "--selectors", f"luckless={own}:Selector", "--candidates", "8",
-                     "--out", str(tmp_path / "none.json"))  # fmt: skip
+    code, _, _ = run(
+        capsys,
+        "--data",
+        str(data),
+        "--selectors",
+        f"luckless={own}:Selector",
+        "--candidates",
+        "8",
+        "--out",
+        str(tmp_path / "none.json"),
+    )
     assert code == 1  # nothing but failures
 
 

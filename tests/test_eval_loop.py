@@ -22,6 +22,7 @@ pytest.importorskip("trl")
 
 from kframes_training.evaluation.answerers import Answer
 from kframes_training.evaluation.baselines import BASELINES
+from kframes_training.evaluation.cli import app
 from kframes_training.evaluation.data import Data, Item
 from kframes_training.evaluation.load import Setup, load_plan
 from kframes_training.evaluation.loop import Outcome, Plan, keep_shard
@@ -32,7 +33,7 @@ from kframes_training.evaluation.selectors import (
     ClipSelector,
     ScoreSelector,
     TruthSelector,
-    clips_of_chosen,
+    join_chosen,
     true_clips,
 )
 from kframes_training.evaluation.store import Store, make_key
@@ -163,11 +164,11 @@ def test_candidates_only_takes_no_other_frame_and_clips_end_there(tmp_path: Path
 
 
 def test_chosen_candidates_become_clips() -> None:
-    assert [(c.start, c.end) for c in clips_of_chosen([2, 1, 4, 1], [1.0, 3.0, 5.0, 7.0, 9.0], 10.0)] == [
+    assert [(c.start, c.end) for c in join_chosen([2, 1, 4, 1], [1.0, 3.0, 5.0, 7.0, 9.0], 10.0)] == [
         (2, 6),
         (8, 10),
     ]
-    assert clips_of_chosen([], [1.0], 2.0) == []
+    assert join_chosen([], [1.0], 2.0) == []
 
 
 def test_results_by_hand(tmp_path: Path, items: list[Item], videos: Path) -> None:
@@ -337,7 +338,7 @@ def test_nothing_to_find_is_an_answer(tmp_path: Path, videos: Path) -> None:
 # --------------------------------------------------------------------------------------- killed, resumed, shared out
 
 
-def test_a_killed_run_continues(tmp_path: Path) -> None:
+def test_a_killed_run_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [{"video": str(SAMPLE), "query": row["query"], "spans": row["clips"]} for row in QUERIES[:7]]
     data = write_lines(tmp_path / "mine.jsonl", lines)
     names = "uniform,kframes,scenes,aks"
@@ -363,10 +364,8 @@ def test_a_killed_run_continues(tmp_path: Path) -> None:
     resumed = json.loads((tmp_path / "killed.json").read_text(encoding="utf-8"))
     assert (resumed["kept"], resumed["made"]) == (kept, 28 - kept)  # 7 queries x 4 selectors
 
-    whole = subprocess.run(
-        [*command, str(tmp_path / "whole.json"), "--json"], capture_output=True, text=True, check=True
-    )
-    expected = json.loads(whole.stdout)
+    app([*command[command.index("eval") + 1 :], str(tmp_path / "whole.json"), "--json"])
+    expected = json.loads(capsys.readouterr().out)
     assert expected["made"] == 28
     for part in ("table", "differences", "items", "conformance", "notes", "data", "commit"):
         assert resumed[part] == expected[part], part

@@ -18,7 +18,8 @@ from kframes_training.evaluation.baselines import BASELINES
 from kframes_training.evaluation.data import read
 from kframes_training.evaluation.data.drawn import make_exam, make_items, name_kind, to_row, video_on_disk
 from kframes_training.evaluation.selectors import end_at_candidates, random_clips, true_clips
-from kframes_training.evaluation.studies import conformance, contest, footage, latency, synthscenes
+from kframes_training.evaluation.studies import contest, footage, latency, synthscenes
+from kframes_training.evaluation.studies.hard_scores import CHECKS, list_selectors, try_out
 from kframes_training.evaluation.studies.reasons import check_reason, find_scene, holds, read_reason
 from kframes_training.sources.synthscenes import SPLITS, sample_video
 from kframes_training.sources.synthscenes.language import UNKNOWN, Query
@@ -173,8 +174,8 @@ def test_latency(tmp_path: Path, drawn: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_conformance_of_a_selector() -> None:
-    cell = conformance.try_out(conformance.list_selectors()["kframes auto"], "constant", 7)
-    assert all(cell[check] for check in (*conformance.CHECKS, "stable"))
+    cell = try_out(list_selectors()["kframes auto"], "constant", 7)
+    assert all(cell[check] for check in (*CHECKS, "stable"))
 
 
 def test_footage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

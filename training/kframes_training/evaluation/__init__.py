@@ -2,10 +2,10 @@
 
 cli.py              ``kframes eval``; measure() is the one way from data and a plan to a report
 load.py             names of selectors, a scorer, an answerer -> a plan
-loop.py             the one loop: videos, selectors, queries; several processes, shards
+loop.py             the one loop: videos, selectors, queries; shards; processes.py: several at once
 store.py            what is measured stays on disk: a killed run continues
 candidates.py       one opened video and its candidates
-selectors.py        selectors by name, on the same candidates; candidates only, and any frame
+selectors.py        selectors by name, on the same candidates; remembered.py: each asked once
 scorers.py          scores of candidate frames; answerers.py: k frames and a question -> an option
 report.py           rows -> failures, means with intervals, differences, costs; provenance.py: how they were made
 tables.py           a report -> markdown, CSV, LaTeX

@@ -1,4 +1,4 @@
-"""``kframes eval``: what a selector is worth; ``kframes eval score``: what anybody's selections are, without a model."""
+"""``kframes eval`` compares selectors; ``kframes eval score`` scores anybody's selections, without a model."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Selectors (--selectors, comma-separated):
   watershed, qframe           published ones; NAME@faithful has the original's faults; most read a --scorer
   oracle, random              true clips, and clips as long anywhere
 
-All see the same candidates, and are compared in two ways: "candidates only", where no other frame may be taken, and "any
-frame, ends on cuts", where all take any frame of their clips.
+All see the same candidates, and are compared in two ways: "candidates only", where no other frame may be taken, and
+"any frame, ends on cuts", where all take any frame of their clips.
 """
 EXAMPLES = """examples:
   kframes eval --data mine.jsonl --selectors kframes,uniform --k 8,32 --out r.json
@@ -115,12 +115,22 @@ def evaluate(options: argparse.Namespace, *, progress: bool = True) -> tuple[dic
     from kframes_training.evaluation.tables import standard_tables
 
     setup = Setup(
-        selectors=options.selectors, ks=options.k, model=options.model, prediction=options.prediction,
-        strategy=options.strategy, candidates=options.candidates, scorer=options.scorer, answerer=options.answerer,
-        style=options.style, answer_size=options.answer_size, seed=options.seed, device=options.device,
-    )  # fmt: skip
-    data = read(options.data, options.videos, kind=options.kind, questions=options.questions,
-                subtitles=options.subtitles)  # fmt: skip
+        selectors=options.selectors,
+        ks=options.k,
+        model=options.model,
+        prediction=options.prediction,
+        strategy=options.strategy,
+        candidates=options.candidates,
+        scorer=options.scorer,
+        answerer=options.answerer,
+        style=options.style,
+        answer_size=options.answer_size,
+        seed=options.seed,
+        device=options.device,
+    )
+    data = read(
+        options.data, options.videos, kind=options.kind, questions=options.questions, subtitles=options.subtitles
+    )
     if options.limit is not None:
         data = replace(data, items=data.items[: options.limit])
     if not data.present:
@@ -217,8 +227,10 @@ def _explain_nothing(data: Any, file: Path) -> str:
         return (
             f"{file} was read as {data.kind}, and no item of it is usable: {'; '.join(data.odd[:3]) or 'it is empty'}"
         )
-    return (f"none of the {len(data.missing)} videos of {file} is there; the first was looked for at {data.missing[0]}: "
-            "name their folder with --videos")  # fmt: skip
+    return (
+        f"none of the {len(data.missing)} videos of {file} is there; the first was looked for at {data.missing[0]}: "
+        "name their folder with --videos"
+    )
 
 
 def _split(text: str) -> list[str]:
@@ -251,8 +263,12 @@ def score(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
         type=Path,
         help="JSON Lines or a JSON array: frame numbers, seconds, AKS's, KFS-Bench's, kframes' own",
     )
-    add("--truth", type=Path, required=True,
-        help="JSON Lines with id (or video, query) and spans, scenes or keyframes; or KFS-Bench's CSV")  # fmt: skip
+    add(
+        "--truth",
+        type=Path,
+        required=True,
+        help="JSON Lines with id (or video, query) and spans, scenes or keyframes; or KFS-Bench's CSV",
+    )
     add("--fps", type=float, help="of frame numbers, where neither file says it")
     add("--skip-missing", action="store_true", help="leave queries without a selection out; else they count as empty")
     add("--out", type=Path, help="write every item and all means here, as JSON")

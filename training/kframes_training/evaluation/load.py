@@ -15,11 +15,11 @@ from kframes_training.evaluation.answerers import load_answerer
 from kframes_training.evaluation.baselines import BASELINES, BLIND, WITH_FEATURES
 from kframes_training.evaluation.candidates import Size
 from kframes_training.evaluation.loop import ANSWER_SIZE, Plan
+from kframes_training.evaluation.remembered import Remembered
 from kframes_training.evaluation.scorers import Scorer, load_scorer
 from kframes_training.evaluation.selectors import (
     ClipSelector,
     NamedSelector,
-    Remembered,
     ScoreSelector,
     TruthSelector,
     random_clips,
@@ -110,9 +110,11 @@ def parse_selectors(names: Iterable[str]) -> list[SelectorName]:
             found.append(SelectorName(label, base, None, faithful))
         else:
             known = ", ".join((KFRAMES, *BY_NAME, *TRUTHFUL, *(one for one in BASELINES if one != "oracle")))
-            raise ValueError(f"no selector {name!r}; known are {known}, each published one also as NAME{FAITHFUL}; "
-                             "NAME=MODEL for any model of KFrames.from_pretrained; NAME=FILE.py:FUNCTION or "
-                             "NAME=MODULE:OBJECT for one of your own")  # fmt: skip
+            raise ValueError(
+                f"no selector {name!r}; known are {known}, each published one also as NAME{FAITHFUL}; "
+                "NAME=MODEL for any model of KFrames.from_pretrained; NAME=FILE.py:FUNCTION or "
+                "NAME=MODULE:OBJECT for one of your own"
+            )
     labels = [one.label for one in found]
     if not labels or len(set(labels)) < len(labels):
         raise ValueError(f"--selectors needs at least one name, each once; got {', '.join(labels) or 'none'}")
@@ -153,8 +155,10 @@ def load_own(source: str) -> Selector:
     except (ImportError, SyntaxError, TypeError) as error:
         raise ValueError(f"{source} cannot be loaded: {type(error).__name__}: {error}") from error
     if not callable(selector):
-        raise ValueError(f"{source} is a {type(selector).__name__}; a selector is called as selector(frames, query) "
-                         "and returns a list of kframes_plugin.Clip")  # fmt: skip
+        raise ValueError(
+            f"{source} is a {type(selector).__name__}; a selector is called as selector(frames, query) "
+            "and returns a list of kframes_plugin.Clip"
+        )
     return selector
 
 
@@ -171,8 +175,10 @@ def load_plan(setup: Setup) -> Plan:
     names = parse_selectors(setup.selectors)
     if any(one.reads_scores for one in names) and setup.scorer is None:
         reading = ", ".join(one.label for one in names if one.reads_scores)
-        raise ValueError(f"{reading} read scores of frames: name a --scorer, as openclip:ARCH/WEIGHTS, nano, or a .jsonl "
-                         "file of scores")  # fmt: skip
+        raise ValueError(
+            f"{reading} read scores of frames: name a --scorer, as openclip:ARCH/WEIGHTS, nano, or a .jsonl "
+            "file of scores"
+        )
     models = {one.label: _load_clips(one, setup) for one in names if one.base == KFRAMES}
     known = {str(settings["model"]): kframes.selector for kframes, settings in models.values()}
     scorer = None
@@ -198,8 +204,10 @@ def common_pool(candidates: int | None, models: Sequence[KFrames], scorer: Score
         asked.append((int(scorer.settings["candidates"]), scorer.size))
     if candidates is None and len({count for count, _ in asked}) > 1:
         counts = ", ".join(str(count) for count, _ in asked)
-        raise ValueError(f"all selectors must see the same number of candidates; the models ask for {counts}: "
-                         "decide with --candidates")  # fmt: skip
+        raise ValueError(
+            f"all selectors must see the same number of candidates; the models ask for {counts}: "
+            "decide with --candidates"
+        )
     count, size = asked[0] if asked else (CANDIDATES, SIZE)
     return count if candidates is None else candidates, size
 
@@ -234,8 +242,16 @@ def _load(
     if one.base in TRUTHFUL:
         return TruthSelector(one.label, TRUTHFUL[one.base], count, size, setup.seed)
     settings_of_scorer = scorer.settings if scorer is not None and one.reads_scores else None
-    return ScoreSelector(one.label, BASELINES[one.base], one.base, one.faithful, setup.seed, count,
-                         scorer.size if scorer is not None and one.reads_scores else size, settings_of_scorer)  # fmt: skip
+    return ScoreSelector(
+        one.label,
+        BASELINES[one.base],
+        one.base,
+        one.faithful,
+        setup.seed,
+        count,
+        scorer.size if scorer is not None and one.reads_scores else size,
+        settings_of_scorer,
+    )
 
 
 def make_clip_selector(
@@ -251,13 +267,21 @@ def make_clip_selector(
         size: of the candidates: long side or (width, height), pixels.
     """
     selector = kframes.selector if isinstance(kframes.selector, Remembered) else Remembered(kframes.selector)
-    made = KFrames(selector, candidates=candidates, candidate_size=size, strategy=kframes.sampling.strategy,
-                   allocation=kframes.sampling.allocation, snap_to_cuts=kframes.snap_to_cuts)  # fmt: skip
+    made = KFrames(
+        selector,
+        candidates=candidates,
+        candidate_size=size,
+        strategy=kframes.sampling.strategy,
+        allocation=kframes.sampling.allocation,
+        snap_to_cuts=kframes.snap_to_cuts,
+    )
     return ClipSelector(label, made, settings)
 
 
 def _check_features(names: Sequence[SelectorName], scorer: Scorer, name: str) -> None:
     lacking = [one.label for one in names if one.base in WITH_FEATURES]
     if lacking and not scorer.has_features:
-        raise ValueError(f"{', '.join(lacking)} need features of the frames, which {name} does not have; use an openclip: "
-                         "scorer, or leave them out")  # fmt: skip
+        raise ValueError(
+            f"{', '.join(lacking)} need features of the frames, which {name} does not have; use an openclip: "
+            "scorer, or leave them out"
+        )

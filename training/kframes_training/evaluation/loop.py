@@ -6,11 +6,9 @@ return to this process, which alone writes the store. What raised is a row with 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from kframes_plugin.video import OpenVideo
 from kframes_training.evaluation.answerers import Answer, Answerer
 from kframes_training.evaluation.candidates import MeasuredVideo
 from kframes_training.evaluation.data import Item
+from kframes_training.evaluation.processes import run_in_processes
 from kframes_training.evaluation.scorers import FrameScores, Scorer, score_items
 from kframes_training.evaluation.selectors import NamedSelector, Pool
 from kframes_training.evaluation.store import ArrayStore, Row, Store, make_key
@@ -111,8 +110,14 @@ def run(
     kept = sum("error" not in row for task in tasks.values() for row in task.rows.values())
     made, unreadable = 0, {}
     todo = [task for task in tasks.values() if _is_missing(plan, task)]
-    with tqdm(total=len(tasks), initial=len(tasks) - len(todo), desc="videos", unit="video", file=sys.stderr,
-              disable=None if progress else True) as bar:  # fmt: skip
+    with tqdm(
+        total=len(tasks),
+        initial=len(tasks) - len(todo),
+        desc="videos",
+        unit="video",
+        file=sys.stderr,
+        disable=None if progress else True,
+    ) as bar:
         for video, rows, error in _measure_all(todo, plan, load, store.arrays.folder, workers):
             if error is not None:
                 unreadable[str(video)] = error
@@ -346,19 +351,3 @@ def _start(load: Callable[[], Plan], arrays: Path) -> None:
 def _measure(task: Task) -> list[Measured]:
     assert _bench is not None
     return list(_bench.measure(task))
-
-
-def run_in_processes(
-    work: Callable[[Any], Any],
-    tasks: Sequence[Any],
-    workers: int,
-    start: Callable[..., None] | None = None,
-    settings: Sequence[Any] = (),
-) -> Iterator[Any]:
-    """What ``work`` makes of every task, in any order, in processes that ``start(*settings)`` has made ready."""
-    # one thread each: two that spin cost more than they bring
-    os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"})
-    with get_context("spawn").Pool(min(workers, len(tasks)), start, tuple(settings)) as pool:
-        yield from pool.imap_unordered(work, tasks)
-        pool.close()
-        pool.join()

@@ -57,9 +57,12 @@ def build_report(
     return {
         "benchmark": study,
         **about_this_run(),
-        "settings": {**settings, "selectors": {one.name: one.settings for one in plan.selectors},
-                     "scorer": plan.scorer.settings if plan.scorer else None,
-                     "answerer": plan.answerer.settings if plan.answerer else None},
+        "settings": {
+            **settings,
+            "selectors": {one.name: one.settings for one in plan.selectors},
+            "scorer": plan.scorer.settings if plan.scorer else None,
+            "answerer": plan.answerer.settings if plan.answerer else None,
+        },
         "data": describe_data(data, outcome),
         "selectors": names,
         "ks": ks,
@@ -78,7 +81,7 @@ def build_report(
         "made": outcome.made,
         "kept": outcome.kept,
         **({"items": [one for row in outcome.rows for one in _item_rows(row, ks)]} if with_items else {}),
-    }  # fmt: skip
+    }
 
 
 def describe_data(data: Data, outcome: Outcome) -> dict[str, Any]:
@@ -171,10 +174,15 @@ def collect_values(rows: Sequence[Row], ks: Sequence[int]) -> Values:
 def estimate_all(values: Values) -> list[dict[str, Any]]:
     """One entry a line of the tables: measure -> [mean, low, high, items]."""
     return [
-        {"selector": selector, "pool": pool, "k": k, "group": group,
-         **{name: plain(estimate_metric(name, by)) for name, by in measures.items()}}
+        {
+            "selector": selector,
+            "pool": pool,
+            "k": k,
+            "group": group,
+            **{name: plain(estimate_metric(name, by)) for name, by in measures.items()},
+        }
         for (selector, pool, k, group), measures in values.items()
-    ]  # fmt: skip
+    ]
 
 
 def compare_all(
@@ -260,11 +268,14 @@ def measure_conformance(rows: Sequence[Row], names: Sequence[str], ks: Sequence[
             for k in ks:
                 chosen = [frames[pool][str(k)] for frames in mine]
                 yield {
-                    "selector": name, "pool": pool, "k": k, "selections": len(chosen),
+                    "selector": name,
+                    "pool": pool,
+                    "k": k,
+                    "selections": len(chosen),
                     "exactly_k": sum(len(set(one)) == len(one) == k for one in chosen) / len(chosen),
                     "distinct": sum(len(set(one)) == len(one) for one in chosen) / len(chosen),
                     "in_order": sum(list(one) == sorted(one) for one in chosen) / len(chosen),
-                }  # fmt: skip
+                }
 
 
 def count_notes(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
@@ -289,5 +300,13 @@ def _item_rows(row: Row, ks: Sequence[int]) -> Iterator[dict[str, Any]]:
     )
     for k in ks:
         answer = row["answers"].get(str(k), {})
-        yield about | clips | {"k": k, "timestamps": row["frames"]["free"][str(k)], "scores": score_row(row, "free", k),
-                               **{name: answer[name] for name in ("choice", "chances") if name in answer}}  # fmt: skip
+        yield (
+            about
+            | clips
+            | {
+                "k": k,
+                "timestamps": row["frames"]["free"][str(k)],
+                "scores": score_row(row, "free", k),
+                **{name: answer[name] for name in ("choice", "chances") if name in answer},
+            }
+        )

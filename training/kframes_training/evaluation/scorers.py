@@ -83,8 +83,12 @@ class ModelScorer:
         self.selector = selector
         self.candidates = selector.candidates if candidates is None else candidates
         self.size: Size = selector.frame_size
-        self.settings: dict[str, Any] = {"scorer": name, "weights": digest_weights(name), "size": self.size,
-                                         "candidates": self.candidates}  # fmt: skip
+        self.settings: dict[str, Any] = {
+            "scorer": name,
+            "weights": digest_weights(name),
+            "size": self.size,
+            "candidates": self.candidates,
+        }
 
     def score_all(self, video: MeasuredVideo, items: Sequence[Item]) -> list[FrameScores]:
         """All queries together; a query's seconds are its share."""
@@ -103,8 +107,12 @@ class SimilarityScorer:
         self.selector = selector
         self.candidates = selector.candidates if candidates is None else candidates
         self.size: Size = selector.frame_size
-        self.settings: dict[str, Any] = {"scorer": name, "weights": digest_weights(name), "size": self.size,
-                                         "candidates": self.candidates}  # fmt: skip
+        self.settings: dict[str, Any] = {
+            "scorer": name,
+            "weights": digest_weights(name),
+            "size": self.size,
+            "candidates": self.candidates,
+        }
 
     def score_all(self, video: MeasuredVideo, items: Sequence[Item]) -> list[FrameScores]:
         """Features and query are of unit norm."""

@@ -78,8 +78,12 @@ def matched(
     for (selector, k), rows in by_key.items():
         name = " ".join(filter(None, [selector or "selections", f"k={k}" if k else ""]))
         missing = [truth for truth in truths if truth.key not in rows]
-        notes += _note(name, "no selection for", [truth.key for truth in missing],
-                       "left out" if skip_missing else "counted as empty")  # fmt: skip
+        notes += _note(
+            name,
+            "no selection for",
+            [truth.key for truth in missing],
+            "left out" if skip_missing else "counted as empty",
+        )
         notes += _note(name, "no truth for", [key for key in rows if key not in known], "not scored")
         for truth in truths:
             if (found := rows.get(truth.key)) is not None or not skip_missing:
@@ -185,9 +189,16 @@ def markdown(summed: Sequence[Mapping[str, Any]]) -> str:
     for row in sorted(summed, key=lambda row: (row["selector"], row["k"] or 0, order.index(row["group"]))):
         count = row["frames"][3]
         lines.append(
-            [row["selector"] or "selections", str(row["k"] or ""), row["group"], str(count), f"{row['frames'][0]:.1f}",
-             f"{row['duplicates'][0]:.1f}", *(cell(row.get(name)) for name in columns)]
-        )  # fmt: skip
+            [
+                row["selector"] or "selections",
+                str(row["k"] or ""),
+                row["group"],
+                str(count),
+                f"{row['frames'][0]:.1f}",
+                f"{row['duplicates'][0]:.1f}",
+                *(cell(row.get(name)) for name in columns),
+            ]
+        )
     head = ["selector", "k", "queries", "number", "frames", "of them twice", *(HEADS[name] for name in columns)]
     return render(Table("", head, lines))
 

@@ -23,10 +23,11 @@ from kframes_plugin.clips.geometry import candidate_edges
 from kframes_plugin.clips.snapping import snap_to_cuts
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.prompt import PromptFormat, parse_clips, write_clips
-from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, Selector
+from kframes_plugin.types import Candidates, Clip, Cost, Prediction, Selector
 from kframes_training.evaluation.baselines import BLIND
 from kframes_training.evaluation.candidates import CandidatePool, MeasuredVideo, Size
 from kframes_training.evaluation.data import Item
+from kframes_training.evaluation.remembered import Remembered
 from kframes_training.evaluation.scorers import FrameScores
 
 Pool = Literal["candidates", "free"]
@@ -77,41 +78,6 @@ class NamedSelector(Protocol):
     ) -> list[Choice]: ...
 
 
-class Remembered:
-    """A selector that answers every query on the same candidates once, all new queries together.
-
-    Args:
-        selector: any selector; one with ``predict_all(frames, queries)`` is asked through it.
-    """
-
-    def __init__(self, selector: Selector) -> None:
-        self.selector = selector
-
-    def __call__(self, frames: Sequence[Frame], query: str, /) -> list[Clip]:
-        """The clips of one query."""
-        return self.predict_all(frames, [query])[0]
-
-    def predict_all(self, frames: Sequence[Frame], queries: Sequence[str]) -> list[list[Clip]]:
-        """The clips of every query."""
-        kept = self._keep(frames)
-        missing = [query for query in dict.fromkeys(queries) if query not in kept]
-        if missing:
-            start, together = perf_counter(), getattr(self.selector, "predict_all", None)
-            found = together(frames, missing) if together else [self.selector(frames, query) for query in missing]
-            seconds = (perf_counter() - start) / len(missing)
-            kept.update({query: (clips, seconds) for query, clips in zip(missing, found, strict=True)})
-        return [kept[query][0] for query in queries]
-
-    def seconds(self, frames: Candidates, query: str) -> float:
-        """What a query took, its share where several were asked together."""
-        return self._keep(frames)[query][1]
-
-    def _keep(self, frames: Sequence[Frame]) -> dict[str, tuple[list[Clip], float]]:
-        cache: dict[object, Any] = frames.cache if isinstance(frames, Candidates) else {}
-        kept: dict[str, tuple[list[Clip], float]] = cache.setdefault(self, {})
-        return kept
-
-
 class ClipSelector:
     """A selector that names clips: kframes' own, or any callable (frames, query) -> clips.
 
@@ -129,9 +95,15 @@ class ClipSelector:
         self.name, self.memory, self.kframes = name, memory, _with_selector(kframes, memory, kframes.snap_to_cuts)
         self._at_candidates = _with_selector(kframes, memory, False)
         allocation = json_values(asdict(kframes.sampling.allocation))
-        self.settings: dict[str, Any] = {**settings, "version": __version__, "candidates": kframes.candidates,
-                                         "size": kframes.candidate_size, "strategy": kframes.sampling.strategy,
-                                         "cuts": kframes.snap_to_cuts, "allocation": allocation}  # fmt: skip
+        self.settings: dict[str, Any] = {
+            **settings,
+            "version": __version__,
+            "candidates": kframes.candidates,
+            "size": kframes.candidate_size,
+            "strategy": kframes.sampling.strategy,
+            "cuts": kframes.snap_to_cuts,
+            "allocation": allocation,
+        }
 
     def choose(
         self, video: MeasuredVideo, items: Sequence[Item], ks: Sequence[int], scores: Sequence[FrameScores] = ()
@@ -153,12 +125,19 @@ class ClipSelector:
         times = {"free": video.video.timestamps, "candidates": pool.times}
         frames = {
             name: {
-                str(k): allocate(clips, k, times[name], video.video.duration, strategy=sampling.strategy,
-                                 scenes=pool.scenes, settings=sampling.allocation)
+                str(k): allocate(
+                    clips,
+                    k,
+                    times[name],
+                    video.video.duration,
+                    strategy=sampling.strategy,
+                    scenes=pool.scenes,
+                    settings=sampling.allocation,
+                )
                 for k in ks
             }
             for name, clips in found.items()
-        }  # fmt: skip
+        }
         seconds = {"select": took, "snapping": told.cost.seconds.get("snapping", 0.0)}
         spent = replace(told.cost, candidates=0, seconds=seconds)  # the pool's cost counts the candidates
         return Choice(frames, found, [str(note) for note in told.notes], pool.cost + spent)
@@ -242,8 +221,14 @@ class ScoreSelector:
 
     def __post_init__(self) -> None:
         self.reads_scores = self.base not in BLIND
-        self.settings: dict[str, Any] = {"baseline": self.base, "faithful": self.faithful, "seed": self.seed, "scorer": self.scorer,
-                                         "candidates": self.candidates, "size": self.size}  # fmt: skip
+        self.settings: dict[str, Any] = {
+            "baseline": self.base,
+            "faithful": self.faithful,
+            "seed": self.seed,
+            "scorer": self.scorer,
+            "candidates": self.candidates,
+            "size": self.size,
+        }
 
     def choose(
         self, video: MeasuredVideo, items: Sequence[Item], ks: Sequence[int], scores: Sequence[FrameScores]
@@ -274,8 +259,16 @@ class ScoreSelector:
 
     def _indices(self, given: FrameScores, k: int, video: MeasuredVideo, notes: list[str]) -> list[int]:
         try:
-            return self.method(given.scores, given.times, k, duration=video.video.duration, features=given.features,
-                               query=given.query, seed=self.seed, faithful=self.faithful)  # fmt: skip
+            return self.method(
+                given.scores,
+                given.times,
+                k,
+                duration=video.video.duration,
+                features=given.features,
+                query=given.query,
+                seed=self.seed,
+                faithful=self.faithful,
+            )
         except (ValueError, IndexError, ZeroDivisionError, ArithmeticError) as error:
             if not self.faithful:
                 raise
@@ -286,7 +279,7 @@ class ScoreSelector:
         self, video: MeasuredVideo, pool: CandidatePool, given: FrameScores, indices: Sequence[int]
     ) -> list[float]:
         """As many frames as were chosen, anywhere in the clips that the chosen candidates stand for."""
-        clips = clips_of_chosen(indices, given.times.tolist(), video.video.duration)
+        clips = join_chosen(indices, given.times.tolist(), video.video.duration)
         if not clips or self.faithful:  # the faults of an original stay as they are
             return [float(given.times[i]) for i in indices]
         if len(given.times) == len(pool.frames):
@@ -294,7 +287,7 @@ class ScoreSelector:
         return allocate(clips, len(indices), video.video.timestamps, video.video.duration, strategy="focused")
 
 
-def clips_of_chosen(indices: Sequence[int], times: Sequence[float], duration: float) -> list[Clip]:
+def join_chosen(indices: Sequence[int], times: Sequence[float], duration: float) -> list[Clip]:
     """What chosen candidates stand for, neighbours joined."""
     edges, clips = candidate_edges(times, duration), list[Clip]()
     for index in sorted(set(indices)):
@@ -307,8 +300,14 @@ def clips_of_chosen(indices: Sequence[int], times: Sequence[float], duration: fl
 
 def _with_selector(kframes: KFrames, selector: Selector, snap: bool) -> KFrames:
     sampling = kframes.sampling
-    return KFrames(selector, candidates=kframes.candidates, strategy=sampling.strategy, allocation=sampling.allocation,
-                   candidate_size=kframes.candidate_size, snap_to_cuts=snap)  # fmt: skip
+    return KFrames(
+        selector,
+        candidates=kframes.candidates,
+        strategy=sampling.strategy,
+        allocation=sampling.allocation,
+        candidate_size=kframes.candidate_size,
+        snap_to_cuts=snap,
+    )
 
 
 def json_values(value: Any) -> Any:

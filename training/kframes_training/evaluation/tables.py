@@ -75,8 +75,8 @@ def list_failures(report: Report) -> list[str]:
     data = report["data"]
     lines = [
         f"{data['kind']}: {data['measured']} of {data['items']} items on {data['videos']} videos "
-        f"({data['seconds'] / 3600:.1f} hours); {data['answered']} answered; commit {(report['commit'] or 'none')[:8]}, "
-        f"seed {report['seed']}",
+        f"({data['seconds'] / 3600:.1f} hours); {data['answered']} answered; "
+        f"commit {(report['commit'] or 'none')[:8]}, seed {report['seed']}",
     ]
     if data["missing"]:
         lines.append(f"MISSING: {len(data['missing'])} videos are not there: {_some(data['missing'])}")
@@ -162,13 +162,16 @@ def group_table(
 def difference_table(report: Report, group: str, pool: str, measures: Sequence[str] = tuple(HEADS)) -> Table:
     """Paired; of UKSS the ratio of the geometric means."""
     rows = [
-        [f"{row['one']} - {row['other']}" if "difference" in row else f"{row['one']} / {row['other']}",
-         "" if row["k"] is None else str(row["k"]), HEADS[row["measure"]],
-         cell(row["difference"], sign=True) if "difference" in row else cell(row["ratio"]),
-         f"{row['only_one']} / {row['only_other']}, p = {row['p']:.3g}" if "p" in row else ""]
+        [
+            f"{row['one']} - {row['other']}" if "difference" in row else f"{row['one']} / {row['other']}",
+            "" if row["k"] is None else str(row["k"]),
+            HEADS[row["measure"]],
+            cell(row["difference"], sign=True) if "difference" in row else cell(row["ratio"]),
+            f"{row['only_one']} / {row['only_other']}, p = {row['p']:.3g}" if "p" in row else "",
+        ]
         for row in report["differences"]
         if row["group"] == group and row["pool"] == pool and row["measure"] in measures
-    ]  # fmt: skip
+    ]
     title = f"Differences, {group}: {POOL_TITLES[pool]} (paired bootstrap over videos; of answers McNemar's exact test)"
     return Table(title, ["pair", "k", "measure", "difference or ratio", "only one / only the other right"], rows)
 
@@ -176,11 +179,17 @@ def difference_table(report: Report, group: str, pool: str, measures: Sequence[s
 def cost_table(report: Report) -> Table:
     """Means over queries."""
     rows = [
-        [name, f"{one['frames_decoded']:.0f}", f"{one['candidates']:.0f}", f"{one['model_calls']:.1f}",
-         f"{one['tokens_in']:.0f} / {one['tokens_out']:.0f}", f"{one['seconds']:.3f}",
-         ", ".join(f"{step} {value:.4f}" for step, value in one["seconds_by_step"].items())]
+        [
+            name,
+            f"{one['frames_decoded']:.0f}",
+            f"{one['candidates']:.0f}",
+            f"{one['model_calls']:.1f}",
+            f"{one['tokens_in']:.0f} / {one['tokens_out']:.0f}",
+            f"{one['seconds']:.3f}",
+            ", ".join(f"{step} {value:.4f}" for step, value in one["seconds_by_step"].items()),
+        ]
         for name, one in report["costs"].items()
-    ]  # fmt: skip
+    ]
     head = ["selector", "frames decoded", "candidates", "model calls", "tokens in / out", "seconds", "by step"]
     return Table("Cost of a query, as if it were asked alone", head, rows)
 
@@ -188,10 +197,15 @@ def cost_table(report: Report) -> Table:
 def answer_cost_table(report: Report) -> Table:
     """Means over answers."""
     rows = [
-        [one["selector"], str(one["k"]), f"{one['model_calls']:.1f}",
-         f"{one['tokens_in']:.0f} / {one['tokens_out']:.0f}", f"{one['seconds']:.3f}"]
+        [
+            one["selector"],
+            str(one["k"]),
+            f"{one['model_calls']:.1f}",
+            f"{one['tokens_in']:.0f} / {one['tokens_out']:.0f}",
+            f"{one['seconds']:.3f}",
+        ]
         for one in report["answer_costs"]
-    ]  # fmt: skip
+    ]
     return Table("Cost of an answer", ["selector", "k", "model calls", "tokens in / out", "seconds"], rows)
 
 
@@ -200,10 +214,15 @@ def conformance_table(report: Report) -> Table:
     shares = ("exactly_k", "distinct", "in_order")
     broken = [one for one in report["conformance"] if any(one[name] < 1 for name in shares)]
     rows = [
-        [one["selector"], POOL_TITLES[one["pool"]], str(one["k"]), str(one["selections"]),
-         *(f"{one[name]:.3f}" for name in shares)]
+        [
+            one["selector"],
+            POOL_TITLES[one["pool"]],
+            str(one["k"]),
+            str(one["selections"]),
+            *(f"{one[name]:.3f}" for name in shares),
+        ]
         for one in broken
-    ]  # fmt: skip
+    ]
     rows.append(["all others" if broken else "every selector", "", "", "", *["1.000"] * len(shares)])
     head = ["selector", "pool", "k", "selections", "exactly k", "no duplicate", "in order"]
     return Table("Exactly k, distinct, in order", head, rows)

@@ -24,7 +24,7 @@ from kframes_training.evaluation.data import (
     own,
     qvhighlights,
     videomme,
-)  # fmt: skip
+)
 from kframes_training.evaluation.data.files import Row, read_rows
 from kframes_training.evaluation.data.items import Data, Item, Subtitle
 

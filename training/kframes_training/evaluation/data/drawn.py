@@ -1,4 +1,4 @@
-"""Held-out SynthScenes videos: drawn, encoded as real H.264 files, with every query and question about them. The command
+"""Held-out SynthScenes videos, encoded as real H.264 files, with every query and question about them. The command
 
     python -m kframes_training.evaluation.data.drawn --videos 20 --out drawn
     kframes eval --data drawn/questions.jsonl --selectors kframes,uniform,oracle --out r.json
@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from kframes_plugin.types import Clip
 from kframes_training.evaluation.data.items import Data, Item
+from kframes_training.evaluation.processes import run_in_processes
 from kframes_training.sources.synthscenes import (
     SPLITS,
     Query,
@@ -110,9 +111,17 @@ def make_items(exam: Exam, file: Path, *, with_questions: bool = True) -> list[I
             question = exam.questions[place]
             more = {"question": text, "options": tuple(question.options), "answer": question.answer}
         items.append(
-            Item(f"{exam.video.id}/{number}", file, text, scenes=tuple(((c.start, c.end),) for c in true),
-                 absent=not true, duration=exam.video.duration, groups=_groups(exam, kind, true, place >= 0), **more)
-        )  # fmt: skip
+            Item(
+                f"{exam.video.id}/{number}",
+                file,
+                text,
+                scenes=tuple(((c.start, c.end),) for c in true),
+                absent=not true,
+                duration=exam.video.duration,
+                groups=_groups(exam, kind, true, place >= 0),
+                **more,
+            )
+        )
     return items
 
 
@@ -164,8 +173,6 @@ def draw_data(
     Raises:
         ValueError: more videos than the split has, or none.
     """
-    from kframes_training.evaluation.loop import run_in_processes
-
     if not 1 <= count <= len(SPLITS[split]):
         raise ValueError(f"--videos must be 1 to {len(SPLITS[split])}; got {count}")
     seeds = SPLITS[split][:count]

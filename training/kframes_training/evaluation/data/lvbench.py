@@ -19,7 +19,7 @@ from kframes_training.evaluation.data.files import (
     groups_of,
     read_rows,
     seconds,
-)  # fmt: skip
+)
 from kframes_training.evaluation.data.items import Data, Item
 
 _OPTION = re.compile(r"^\s*\(([A-Z])\)\s*", re.MULTILINE)

@@ -17,7 +17,7 @@ from kframes_training.evaluation.data.files import (
     groups_of,
     plain_options,
     read_rows,
-)  # fmt: skip
+)
 from kframes_training.evaluation.data.items import Data, Item
 
 

@@ -19,7 +19,7 @@ from kframes_training.evaluation.data.files import (
     numbered,
     plain_options,
     read_rows,
-)  # fmt: skip
+)
 from kframes_training.evaluation.data.items import Data, Item
 
 GROUPS = ("duration", "domain", "sub_category", "task_type")

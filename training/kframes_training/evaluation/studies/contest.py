@@ -2,8 +2,8 @@
 
     python -m kframes_training.evaluation.studies.contest --videos 120 --out runs/contest
 
-Both ways: candidates only, and any frame with ends on cuts. Scores and features are nano's. "nano scores" reads its clips
-from those same scores and writes nothing. Queries for what is not there are left out: no frame can be right or wrong.
+Both ways: candidates only, and any frame with ends on cuts. Scores and features are nano's. "nano scores" reads its
+clips from those same scores and writes nothing. Queries for what is not there are left out: no frame can be right.
 """
 
 from __future__ import annotations
@@ -94,9 +94,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         place_outputs(options)
         data = draw_data(options.videos, options.split, options.files, workers=options.workers)
         data = replace(data, items=tuple(item for item in data.items if not item.absent))
-        report = measure(data, partial(load_contest, options.candidates), options, "contest", [NANO],
-                         compared_groups=(ONE, SEVERAL), with_items=False,
-                         more=lambda rows: {"reasons": measure_reasons(rows, NANO)})  # fmt: skip
+        report = measure(
+            data,
+            partial(load_contest, options.candidates),
+            options,
+            "contest",
+            [NANO],
+            compared_groups=(ONE, SEVERAL),
+            with_items=False,
+            more=lambda rows: {"reasons": measure_reasons(rows, NANO)},
+        )
     except ValueError as error:
         parser.error(str(error))
     finish(report, list_tables(report), options)

@@ -3,8 +3,8 @@
     python -m kframes_training.evaluation.studies.synthscenes --videos 500 --out runs/synthscenes
 
 The bundled nano, uniform, scenes, random clips and the oracle; --checkpoint NAME=FOLDER adds others. What is shipped is
-chosen with --split dev; the test split is for what is printed. OUT gets rows.rows (a stopped run continues), results.json
-and tables.md; video files are kept in OUT/videos.
+chosen with --split dev; the test split is for what is printed. OUT gets results.json, results.rows (a stopped run
+continues from there) and tables/; video files are kept in OUT/videos.
 """
 
 from __future__ import annotations
@@ -98,10 +98,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         answerer = None if options.answerer is None else f"synthscenes:{options.answerer}"
         setup = Setup(names, KS, candidates=options.candidates, answerer=answerer, answer_size=192)
         place_outputs(options)
-        data = draw_data(options.videos, options.split, options.files, with_questions=answerer is not None,
-                         workers=options.workers)  # fmt: skip
-        report = measure(data, partial(load_plan, setup), options, "synthscenes", ["uniform", "scenes"],
-                         compared_groups=(NEEDLE, "all"), with_items=False)  # fmt: skip
+        data = draw_data(
+            options.videos, options.split, options.files, with_questions=answerer is not None, workers=options.workers
+        )
+        report = measure(
+            data,
+            partial(load_plan, setup),
+            options,
+            "synthscenes",
+            ["uniform", "scenes"],
+            compared_groups=(NEEDLE, "all"),
+            with_items=False,
+        )
     except ValueError as error:
         parser.error(str(error))
     finish(report, list_tables(report), options)
