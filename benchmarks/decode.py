@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -146,15 +147,16 @@ def repeat_clip(clip: Path, path: Path, minutes: float) -> dict[str, Any]:
         stream = source.streams.video[0]
         target = output.add_stream_from_template(stream)
         packets = [packet for packet in source.demux(stream) if packet.size]
-        step = max(packet.pts + packet.duration for packet in packets) - min(packet.pts for packet in packets)
-        seconds = float(step * stream.time_base)
-        stamps = [(packet.pts, packet.dts) for packet in packets]
+        stamps = [(packet.pts or 0, packet.dts or 0) for packet in packets]
+        step = max(pts + (p.duration or 0) for p, (pts, _) in zip(packets, stamps, strict=True)) - min(stamps)[0]
+        clock = stream.time_base or Fraction(1, 1000)
+        seconds = float(step * clock)
         repeats = max(1, round(minutes * 60 / seconds))
         for repeat in range(repeats):
             for packet, (pts, dts) in zip(packets, stamps, strict=True):
                 copy = av.Packet(bytes(packet))
                 copy.pts, copy.dts, copy.duration = pts + repeat * step, dts + repeat * step, packet.duration
-                copy.time_base, copy.is_keyframe, copy.stream = stream.time_base, packet.is_keyframe, target
+                copy.time_base, copy.is_keyframe, copy.stream = clock, packet.is_keyframe, target
                 output.mux(copy)
         keys = sum(packet.is_keyframe for packet in packets)
         return {

@@ -130,7 +130,8 @@ def _frames(folder: Path, pieces: Sequence[Piece], cache: dict[str, Pictures]) -
 def assemble_all(folder: Path, out: Path) -> list[Path]:
     """The benchmark's three haystacks in a folder; those that are there already are kept."""
     out.mkdir(parents=True, exist_ok=True)
-    made, cache = [], {}
+    made: list[Path] = []
+    cache: dict[Any, Any] = {}
     for minutes, seed in HAYSTACKS:
         path = out / f"haystack_{minutes}min_{seed}.mp4"
         if not path.with_suffix(".json").is_file():  # written last

@@ -116,7 +116,7 @@ def film() -> Iterator[np.ndarray]:
         before = frames[-1]
 
 
-def truth() -> dict[str, object]:
+def truth() -> dict[str, list[object]]:
     """What sample.json holds. Half of a dissolve belongs to either shot; neighbouring spans of a query are one."""
     ends = np.cumsum([shot.seconds for shot in SHOTS]).tolist()
     starts = [0, *ends[:-1]]

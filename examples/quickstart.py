@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from kframes_plugin import Clip, Frame, KFrames
 
 SAMPLE = Path(__file__).with_name("sample.mp4")
@@ -18,7 +20,7 @@ QUERIES = json.loads(SAMPLE.with_suffix(".json").read_text(encoding="utf-8"))["q
 
 def brightest(frames: Sequence[Frame], query: str) -> list[Clip]:
     """A selector of one's own: any function of the candidate frames and the query. This one looks for light."""
-    frame = max(frames, key=lambda frame: frame.image.convert("L").resize((1, 1)).getpixel((0, 0)))
+    frame = max(frames, key=lambda frame: np.asarray(frame.image.convert("L")).mean())
     return [Clip(frame.timestamp, frame.end, reason="the brightest moment")]
 
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
-from kframes_plugin.clips.geometry import union
+from kframes_plugin.clips.geometry import check_spans, overlaps
 from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.clips.snapping import snap_to_cuts
 from kframes_plugin.keyframes import (
@@ -287,7 +287,7 @@ class VideoSession:
         frames = self.candidates(spans)
         found = kframes.find(frames, query, self.video, within=spans)
         options = replace(with_strategy(kframes.sampling, strategy), within=tuple(spans))
-        scenes = _overlaps(self._scenes[tuple(spans)], spans) if spans else self._scenes[()]
+        scenes = overlaps(self._scenes[tuple(spans)], spans) if spans else self._scenes[()]
         taken = take_keyframes(self.video, found, k, options, scenes=scenes, progress=self._progress)
         notes = tuple(dict.fromkeys((*found.notes, *taken.notes)))
         log_notes(self.video.path, notes)
@@ -350,25 +350,6 @@ def select(video: Video, query: str, k: int = 8, *, strategy: Strategy | None = 
     return KFrames.from_pretrained().select(video, query, k, strategy=strategy)
 
 
-def check_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The spans in time order, those that touch or overlap as one.
-
-    Raises:
-        TypeError: something that is no pair of numbers.
-        ValueError: a span without 0 <= start < end, or not finite.
-    """
-    plain = []
-    for span in spans:
-        try:
-            start, end = (float(edge) for edge in span)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"within must be (start, end) pairs in seconds, as [(60, 90)]; got {span!r}") from error
-        if not 0 <= start < end < float("inf"):
-            raise ValueError(f"a span of within needs 0 <= start < end, finite seconds; got ({start}, {end})")
-        plain.append((start, end))
-    return tuple(union(plain))
-
-
 def _cut(answer: list[Clip], spans: Sequence[Span]) -> Prediction:
     """Check what a selector returned, and keep what lies in the spans."""
     if not isinstance(answer, list) or not all(isinstance(clip, Clip) for clip in answer):
@@ -376,19 +357,13 @@ def _cut(answer: list[Clip], spans: Sequence[Span]) -> Prediction:
     told = answer if isinstance(answer, Prediction) else Prediction(answer)
     notes, kept = list(told.notes), []
     for clip in told:
-        parts = _overlaps([(clip.start, clip.end)], spans)
+        parts = overlaps([(clip.start, clip.end)], spans)
         if not parts:
             where = "after the end of the video" if clip.start >= spans[-1][1] else "outside the spans of within="
             text = f"a clip at {clip.start:.1f}-{clip.end:.1f} s lies {where}; dropped"
             notes.append(Note("clip-outside", text))
         kept += [replace(clip, start=start, end=end) for start, end in parts]
     return Prediction(kept, notes=notes, cost=told.cost)
-
-
-def _overlaps(spans: Iterable[Span], others: Sequence[Span]) -> list[Span]:
-    """The parts of spans that lie in others."""
-    parts = [(max(start, a), min(end, b)) for start, end in spans for a, b in others]
-    return [(start, end) for start, end in parts if start < end]
 
 
 def _first(*values: Any) -> Any:

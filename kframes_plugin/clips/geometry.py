@@ -33,6 +33,12 @@ def overlap(one: Iterable[Span], other: Iterable[Span]) -> float:
     return sum(max(0.0, min(b, d) - max(a, c)) for a, b in union(one) for c, d in others)
 
 
+def overlaps(spans: Iterable[Span], others: Sequence[Span]) -> list[Span]:
+    """The parts of spans that lie in others."""
+    parts = [(max(start, a), min(end, b)) for start, end in spans for a, b in others]
+    return [(start, end) for start, end in parts if start < end]
+
+
 def iou(one: Iterable[Span], other: Iterable[Span]) -> float:
     """Seconds in both over seconds in either, 0 to 1. Two empty sides agree: 1."""
     one, other = list(one), list(other)
@@ -89,3 +95,22 @@ def lay_end_to_end(times: NDArray[np.float64], spans: Sequence[Span]) -> tuple[N
     before = np.concatenate([[0.0], np.cumsum(ends - starts)])
     place = np.searchsorted(starts, times, side="right") - 1
     return before[place] + times - starts[place], float(before[-1])
+
+
+def check_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The spans in time order, those that touch or overlap as one.
+
+    Raises:
+        TypeError: something that is no pair of numbers.
+        ValueError: a span without 0 <= start < end, or not finite.
+    """
+    plain = []
+    for span in spans:
+        try:
+            start, end = (float(edge) for edge in span)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"within must be (start, end) pairs in seconds, as [(60, 90)]; got {span!r}") from error
+        if not 0 <= start < end < float("inf"):
+            raise ValueError(f"a span of within needs 0 <= start < end, finite seconds; got ({start}, {end})")
+        plain.append((start, end))
+    return tuple(union(plain))
