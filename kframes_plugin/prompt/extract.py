@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kframes_plugin.prompt.lenient_json import MAX_DEPTH, read_lenient
+from kframes_plugin.prompt.prose import read_prose
 from kframes_plugin.types import Note, Priority
 
 MAX_REASON = 200  # characters: about 20 words and 50 tokens
@@ -68,14 +69,21 @@ class Answer:
         return [Note(one.code, one.text + (f" ({n} times)" if n > 1 else "")) for one, n in self.repairs.items()]
 
 
-def read_answer(text: str) -> Answer:
-    """The clips of an answer. Where several lists are written the last one counts: models draft before they answer."""
+def read_answer(text: str, *, prose: bool = True) -> Answer:
+    """The clips of an answer. Where several lists are written the last one counts: models draft before they answer.
+
+    With ``prose``, an answer without any list is read as sentences that name spans in seconds.
+    """
     answer = Answer()
     text = _without_thinking(text, answer)
     if len(text) > MAX_TEXT:
         answer.repaired(f"read only the first {MAX_TEXT} of {len(text)} characters")
     values = _values(text[:MAX_TEXT], answer)
     found = [(value, inner) for value in values if (inner := _read_value(value)).clips or value == []]
+    if not found and prose and (spans := read_prose(text[:MAX_TEXT])):
+        answer.repaired("read the times out of prose")
+        answer.clips += [RawClip(span.start, span.end, _tell_priority(span.priority, answer), None) for span in spans]
+        return answer
     if not found:
         said = tidy_text(text, 80)
         answer.repaired(f"no clips could be read in {said!r}" if said else "the model wrote nothing", UNREADABLE)

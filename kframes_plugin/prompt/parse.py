@@ -51,7 +51,7 @@ def parse_clips(
         raise ValueError(f"duration must be a positive number of seconds; got {duration}")
     indexed = fmt.time_format == "index"
     edges = candidate_edges(needed(times) if indexed else times or (), duration)
-    answer = read_answer(text)
+    answer = read_answer(text, prose=not indexed)
     clips: list[Clip] = []
     for raw in answer.clips:
         span = in_seconds((raw.start, raw.end), edges, answer) if indexed else (raw.start, raw.end)
