@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn_film import SAMPLE
 from kframes_training.stages.rewards import MENDED, format_reward
 
-from kframes_plugin import Clip, Frame, KFrames, Selection
+from kframes_plugin import Clip, Frame, KFrames, OpenVideo, Selection, VideoError
 from kframes_plugin.types import NOTE_CODES, Note, Prediction
 
 ROOT = Path(__file__).parents[1]
@@ -110,3 +116,63 @@ def test_the_reward_goes_by_codes_of_the_table():
     clean = '[{"start": 1, "end": 2, "priority": "P1", "reason": "r"}]'
     texts = (clean, "[]", "```json\n" + clean + "\n```", "nothing at all")
     assert [format_reward(text, 9.0) for text in texts] == [1.0, 1.0, 0.5, 0.0]
+
+
+FLOWS = """
+import json, logging, sys
+from kframes_plugin import KFrames, OpenVideo, VideoError
+from kframes_training.stages.rewards import format_reward
+
+logging.disable()
+sample, damaged, answers, queries = json.loads(sys.argv[1])
+
+
+def tell(selection):
+    codes = [note.code for note in selection.notes]
+    return [selection.strategy, selection.timestamps, [[c.start, c.end, c.priority] for c in selection.clips], codes]
+
+
+told = [[answer, format_reward(answer, 60.0)] for answer in answers]
+with KFrames.from_pretrained("nano", device="cpu").open(sample) as video:
+    for query in queries:
+        selection = video.select(query, 4)
+        told += [tell(selection), tell(selection.resample(1000)), tell(video.select(query, 4, within=[(1, 1.5)]))]
+told.append(tell(KFrames.from_pretrained("scenes").select(damaged, "q", 9)))
+print(json.dumps(told))
+"""
+ANSWERS = ["[]", "nothing", '[{"start":1,"end":2,"priority":"P1","reason":"r"}]', '[{"start":9,"end":2}]', "[[1, 2]]"]
+
+
+def run_flows(package: Path, damaged: Path) -> list[Any]:
+    """What the flows give with the package that lies in a folder."""
+    given = json.dumps([str(SAMPLE), str(damaged), ANSWERS, ["find the pink circle", "a blue star", "an elephant"]])
+    paths = os.pathsep.join([str(package), str(ROOT / "training"), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", FLOWS, given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths})
+    assert done.returncode == 0, done.stderr
+    told: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def test_a_package_whose_notes_all_read_backwards_does_the_same(tmp_path: Path):
+    """Every flow that makes notes, run by a copy of the package in which no note says what it says today."""
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(SAMPLE.read_bytes()[: SAMPLE.stat().st_size // 2])
+    damaged = cut if _opens(cut) else SAMPLE
+    copy = tmp_path / "kframes_plugin"
+    shutil.copytree(ROOT / "kframes_plugin", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    types = copy / "types.py"
+    text = types.read_text(encoding="utf-8")
+    before = "    def __str__(self) -> str:\n        return self.text\n"
+    assert before in text
+    backwards = '    def __post_init__(self) -> None:\n        object.__setattr__(self, "text", self.text[::-1])\n\n'
+    types.write_text(text.replace(before, backwards + before), encoding="utf-8")
+    assert run_flows(tmp_path, damaged) == run_flows(ROOT, damaged)
+
+
+def _opens(path: Path) -> bool:
+    try:
+        OpenVideo(path).close()
+    except VideoError:
+        return False
+    return True
