@@ -1,10 +1,10 @@
 """What it costs to take the candidate frames of a long video: kframes against the usual loaders.
 
     python benchmarks/decode.py --out decode.json            # 60 minutes of 720p, one I-frame in 250, 256 candidates
-    python benchmarks/decode.py --minutes 1 --contenders kframes,kframes_exact
+    python benchmarks/decode.py --minutes 1 --readers kframes,kframes_exact
 
 The long video is one clip, copied packet by packet again and again; the clip is drawn and encoded here (panned texture,
-moving shapes, grain; H.264 with B-frames), or given with --clip. Every contender runs in a process of its own: CPU
+moving shapes, grain; H.264 with B-frames), or given with --clip. Every reader runs in a process of its own: CPU
 seconds and peak memory are that process's own, imports not counted in the seconds but in the memory.
 Prints a Markdown table; writes JSON with commit, versions, device and seed.
 """
@@ -31,7 +31,7 @@ GOP = 250  # frames from one I-frame to the next, x264's default
 RATE = 25
 LONG_SIDE = 448  # pixels of the candidates; qwen-vl-utils makes them about as large (its limit on all pixels together)
 
-# ---- the contenders: each returns a function (path, count) -> number of frames, after its imports
+# ---- the readers: each returns a function (path, count) -> number of frames, after its imports
 
 
 def kframes() -> Callable[[str, int], int]:
@@ -76,13 +76,13 @@ def transformers() -> Callable[[str, int], int]:
     return run
 
 
-CONTENDERS = {run.__name__: run for run in (kframes, kframes_exact, qwen_vl_utils, transformers)}
+READERS = {run.__name__: run for run in (kframes, kframes_exact, qwen_vl_utils, transformers)}
 NEEDS = {"qwen_vl_utils": "qwen_vl_utils", "transformers": "transformers"}
 
 
-def run_contender(name: str, path: str, count: int) -> dict[str, Any]:
-    """Run one contender in this process."""
-    take = CONTENDERS[name]()
+def run_reader(name: str, path: str, count: int) -> dict[str, Any]:
+    """Run one reader in this process."""
+    take = READERS[name]()
     imported_mb = peak_mb()
     cpu, wall = cpu_seconds(), time.perf_counter()
     frames = take(path, count)
@@ -175,7 +175,7 @@ def repeat_clip(clip: Path, path: Path, minutes: float) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     if options.run:
-        print(json.dumps(run_contender(options.run, options.video, options.candidates)))
+        print(json.dumps(run_reader(options.run, options.video, options.candidates)))
         return
     with tempfile.TemporaryDirectory() as folder:
         clip = options.clip or Path(folder) / "clip.mp4"
@@ -184,14 +184,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             draw_clip(clip, width, height, 2 * GOP // RATE, options.seed)
         video = Path(folder) / "long.mp4"
         made_of = repeat_clip(clip, video, options.minutes)
-        results = [_in_own_process(name, video, options) for name in options.contenders.split(",")]
+        results = [_in_own_process(name, video, options) for name in options.readers.split(",")]
     report = {
         "benchmark": "decode",
         **about_this_run(options.seed),
         "candidates": options.candidates,
         "long_side": LONG_SIDE,
         "video": made_of,
-        "contenders": results,
+        "readers": results,
     }
     print(_table(report))
     if options.out:
@@ -204,10 +204,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=256)
     parser.add_argument("--size", default="1280x720", help="of the drawn clip")
     parser.add_argument("--clip", type=Path, help="a clip to copy instead of the drawn one")
-    parser.add_argument("--contenders", default=",".join(CONTENDERS))
+    parser.add_argument("--readers", default=",".join(READERS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="JSON file")
-    parser.add_argument("--run", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--run", choices=READERS, help=argparse.SUPPRESS)
     parser.add_argument("--video", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -251,7 +251,7 @@ def _cpu_name() -> str:
 
 def _table(report: dict[str, Any]) -> str:
     video = report["video"]
-    ours = next((row["cpu_s"] for row in report["contenders"] if row["name"] == "kframes" and "cpu_s" in row), None)
+    ours = next((row["cpu_s"] for row in report["readers"] if row["name"] == "kframes" and "cpu_s" in row), None)
     lines = [
         f"{report['candidates']} frames of {video['seconds'] / 60:.0f} minutes, {video['width']} x {video['height']}, "
         f"one I-frame in {video['frames_per_i_frame']:.0f}, {video['mbit_per_s']} Mbit/s:",
@@ -259,7 +259,7 @@ def _table(report: dict[str, Any]) -> str:
         "| loader | frames | CPU s | wall s | CPU / ours | peak MB | of it imports |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in report["contenders"]:
+    for row in report["readers"]:
         if "cpu_s" in row:
             times = f"{row['cpu_s'] / ours:.1f}" if ours else ""
             cells = [row["frames"], row["cpu_s"], row["wall_s"], times, row["peak_mb"], row["imports_mb"]]

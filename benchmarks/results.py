@@ -54,7 +54,7 @@ def of_scenes(report: Report) -> str:
     )
 
 
-def of_boundaries(report: Report) -> str:
+def of_snapping(report: Report) -> str:
     """Ends of clips at candidates and on cuts."""
     return snapping.table(report["rows"])
 
@@ -137,7 +137,7 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
     "decode": ("Candidate frames of a long video", "python benchmarks/decode.py", of_decode),
     "decoders": ("Decoders on real clips", "python benchmarks/decoders.py", of_decoders),
     "scenes": ("Scene cuts on real clips", "python benchmarks/scenes.py", of_scenes),
-    "snapping": ("Ends of clips on real footage", "python benchmarks/snapping.py", of_boundaries),
+    "snapping": ("Ends of clips on real footage", "python benchmarks/snapping.py", of_snapping),
     "peakclips": ("PeakClips on SynthScenes", "python benchmarks/peakclips.py", of_peakclips),
 }
 

@@ -14,8 +14,20 @@ import pytest
 from drawn_film import SAMPLE
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "torchvision", "transformers", "accelerate", "peft", "open_clip", "safetensors", "decord", "trl",
-         "datasets", "scipy", "skimage")  # fmt: skip
+HEAVY = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "accelerate",
+    "peft",
+    "open_clip",
+    "safetensors",
+    "decord",
+    "trl",
+    "datasets",
+    "scipy",
+    "skimage",
+)
 
 # A finder before all others refuses the packages as if they were not installed.
 BARE = f"""

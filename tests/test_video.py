@@ -65,9 +65,20 @@ CASES: dict[str, tuple[list[int], dict[str, Any]]] = {
     "raw.h264": (list(range(40)), {"time_base": PER_FRAME}),
 }
 FOR_DECORD = [
-    "constant.mp4", "late_start.mp4", "late_start.mkv", "variable.mp4", "variable.mkv", "open_gop.mp4", "vp8.webm",
-    "hevc_closed.mp4", "one_i_frame.mp4", "turned_90.mp4", "turned_180.mp4", "vp9_odd.webm", "mpeg4_no_b.avi",
-]  # fmt: skip
+    "constant.mp4",
+    "late_start.mp4",
+    "late_start.mkv",
+    "variable.mp4",
+    "variable.mkv",
+    "open_gop.mp4",
+    "vp8.webm",
+    "hevc_closed.mp4",
+    "one_i_frame.mp4",
+    "turned_90.mp4",
+    "turned_180.mp4",
+    "vp9_odd.webm",
+    "mpeg4_no_b.avi",
+]
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ class KFramesLoader(BaseLoader):
     def lazy_load(self) -> Iterator[Document]:
         """The documents, in time order."""
         for selection in select_over(self.kframes, [self.video], self.query, self.k):
-            yield from (_document(record) for record in keyframe_documents(selection, self.out))
+            yield from (_document(keyframe) for keyframe in keyframe_documents(selection, self.out))
 
 
 class KFramesRetriever(BaseRetriever):
@@ -72,10 +72,10 @@ class KFramesRetriever(BaseRetriever):
         if wanted < 1:
             raise ValueError(f"k must be at least 1; got {wanted}")
         found = select_over(self.kframes, self.videos, query, wanted)
-        return [_document(record) for selection in found for record in keyframe_documents(selection, self.out)]
+        return [_document(keyframe) for selection in found for keyframe in keyframe_documents(selection, self.out)]
 
 
-def _document(record: KeyframeDocument) -> Document:
+def _document(keyframe: KeyframeDocument) -> Document:
     return Document(
-        id=record.id, page_content=record.text, metadata={"source": record.metadata["video"], **record.metadata}
+        id=keyframe.id, page_content=keyframe.text, metadata={"source": keyframe.metadata["video"], **keyframe.metadata}
     )

@@ -46,14 +46,14 @@ def nodes(selection: Selection, out: str | os.PathLike[str]) -> list[NodeWithSco
     ]
 
 
-def _fields(record: KeyframeDocument, extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    metadata = {**(extra or {}), **record.metadata}
-    time = record.metadata["timestamp"]
-    metadata[SHOWN] = f"{clock(time)} ({time:.1f} s) of {Path(record.metadata['video']).name}"
+def _fields(keyframe: KeyframeDocument, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    metadata = {**(extra or {}), **keyframe.metadata}
+    time = keyframe.metadata["timestamp"]
+    metadata[SHOWN] = f"{clock(time)} ({time:.1f} s) of {Path(keyframe.metadata['video']).name}"
     hidden = [key for key in metadata if key != SHOWN]
     return {
-        "id_": record.id,
-        "text": record.text,
+        "id_": keyframe.id,
+        "text": keyframe.text,
         "metadata": metadata,
         "excluded_embed_metadata_keys": [*hidden, SHOWN],
         "excluded_llm_metadata_keys": hidden,

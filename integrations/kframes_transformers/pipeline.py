@@ -80,7 +80,7 @@ class VideoTextToTextPipeline(ImageTextToTextPipeline):  # type: ignore[misc]
     def postprocess(self, model_outputs: Any, *args: Any, **kwargs: Any) -> Any:
         """As the base class, with the selections."""
         selections = model_outputs.pop("selections")
-        return [record | {"selections": selections} for record in super().postprocess(model_outputs, *args, **kwargs)]
+        return [output | {"selections": selections} for output in super().postprocess(model_outputs, *args, **kwargs)]
 
     def _kframes(self, selector: Selector | None) -> KFrames:
         if isinstance(selector, KFrames):

@@ -253,11 +253,11 @@ def _length_prefix(stream: VideoStream) -> int:
 
     From byte 4 of the "avcC" and byte 21 of the "hvcC" record (ISO/IEC 14496-15).
     """
-    record = stream.codec_context.extradata or b""
+    extradata = stream.codec_context.extradata or b""
     place = {"h264": 4, "hevc": 21}.get(stream.codec_context.name)
-    if place is None or len(record) <= place or record[0] != 1:
+    if place is None or len(extradata) <= place or extradata[0] != 1:
         return 0
-    return (record[place] & 3) + 1
+    return (extradata[place] & 3) + 1
 
 
 def _is_whole(packet: Packet[VideoStream], prefix: int) -> bool:

@@ -176,8 +176,8 @@ def draw_data(
     if not 1 <= count <= len(SPLITS[split]):
         raise ValueError(f"--videos must be 1 to {len(SPLITS[split])}; got {count}")
     seeds = SPLITS[split][:count]
-    drawing = partial(_draw, folder=folder)
-    made = run_in_processes(drawing, seeds, workers) if workers > 1 and count > 1 else map(drawing, seeds)
+    draw_one = partial(_draw, folder=folder)
+    made = run_in_processes(draw_one, seeds, workers) if workers > 1 and count > 1 else map(draw_one, seeds)
     bar = tqdm(made, total=count, desc="drawing", unit="video", file=sys.stderr, disable=None if progress else True)
     files = dict(bar)
     items = [

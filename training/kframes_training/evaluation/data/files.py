@@ -82,14 +82,14 @@ def find_video(folder: Path, name: str, places: Sequence[str] = ()) -> Path:
 
     Returns the path where it would be where there is none, so that it can be told as missing.
     """
-    roots = [folder, *(folder / place for place in places)]
+    folders = [folder, *(folder / place for place in places)]
     named = Path(name).suffix.lower() in SUFFIXES
     names = [name] if named else [name + suffix for suffix in SUFFIXES]
-    for root in roots:
-        there = _files(root)
+    for within in folders:
+        there = _files(within)
         for one in names:
-            if one in there or ("/" in one and (root / one).is_file()):
-                return root / one
+            if one in there or ("/" in one and (within / one).is_file()):
+                return within / one
     return folder / names[0]
 
 
