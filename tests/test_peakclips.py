@@ -177,11 +177,11 @@ def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Table
     """One step of SFT on stages 1 and 2 and one of GRPO, by the trainers as they are."""
     pytest.importorskip("trl")
     from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
-    from kframes_training.sources.peakclips.training import evidence_of, grpo_dataset, sft_dataset
     from kframes_training.stages.grpo import reward_functions, train_grpo
+    from kframes_training.stages.peakclips_rows import evidence_of, grpo_dataset, sft_dataset
     from kframes_training.stages.rewards import oracle_answerer
     from kframes_training.stages.settings import RunSettings
-    from kframes_training.stages.sft import DenseSFTTrainer
+    from kframes_training.stages.sft import ClipSFTTrainer
     from trl import SFTConfig
 
     from kframes_plugin.prompt import PromptFormat
@@ -196,7 +196,7 @@ def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Table
         assert len(rows) == len(built[1][f"stage{stage}"])
         run = RunSettings(tmp_path / stage, steps=1, lr=1e-3)
         settings = SFTConfig(**run.arguments(max_length=None, per_device_train_batch_size=2, save_strategy="no"))
-        trainer = DenseSFTTrainer(model, settings, train_dataset=rows, processing_class=processor)
+        trainer = ClipSFTTrainer(model, settings, train_dataset=rows, processing_class=processor)
         before = model.lm_head.weight.detach().clone()
         assert trainer.train().training_loss > 0
         assert not model.lm_head.weight.equal(before)
@@ -209,7 +209,7 @@ def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Table
 
 
 def test_training_refuses_another_file(films: Path, built: tuple[Path, Tables], tmp_path: Path) -> None:
-    from kframes_training.sources.peakclips.training import sft_dataset
+    from kframes_training.stages.peakclips_rows import sft_dataset
 
     with pytest.raises(FileNotFoundError, match=r"has no synthscenes-\d+\.mp4; get it from its source, or build with"):
         sft_dataset(built[0], stage="1", candidates=4, size=(56, 56), videos=tmp_path)

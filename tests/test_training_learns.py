@@ -15,13 +15,16 @@ import pytest
 
 pytest.importorskip("trl")
 
-from kframes_training.nano.data import FORMAT, Bank, Batches, Row, build_bank
+import torch
+from kframes_training.nano.data import Bank, Batches, build_bank
+from kframes_training.nano.dense import embed
+from kframes_training.nano.encoding import FORMAT, Row, prompt_ids
 from kframes_training.nano.frame_attributes import start_words
-from kframes_training.nano.measure import write
 from kframes_training.nano.model import build_nano, build_processor
 from kframes_training.nano.recipe import load_tokenizer
+from kframes_training.nano.training import LanguageSettings, train_on_batches
 from kframes_training.sources.synthscenes.world import SPLITS
-from kframes_training.stages.sft import train_on_batches
+from kframes_training.stages.shared_prompt import pad_left
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from kframes_plugin.clips.geometry import iou
@@ -64,7 +67,8 @@ def taught(fresh: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory)
 
     def train(name: str, tasks: dict[str, float], steps: int, *, written: bool = True, model: Any = fresh) -> None:
         stream = Batches(bank, tokenizer, [T], tasks, 6, 4, seed=len(name), write=written)
-        train_on_batches(model, processor, stream, folder / name, steps=steps, lr=1.5e-3, decay=0.2, write=written)
+        settings = LanguageSettings(steps, lr=1.5e-3, decay=0.2, write=written)
+        train_on_batches(model, processor, stream, folder / name, settings)
 
     scores = {"fresh": measured(fresh, tokenizer, held_out)}
     train("words", {"word": 1.0}, 400, written=False)
@@ -90,10 +94,20 @@ def measured(model: Any, tokenizer: Any, bank: Bank) -> dict[str, float]:
     found: dict[str, float] = {}
     for kind in ("ground", "needle", "describe"):
         rows = rows_of(tokenizer, bank, kind)
-        written = write(model, tokenizer, rows, 64)
+        written = write_answers(model, tokenizer, rows)
         score = shared_words if kind == "describe" else clip_iou
         found[kind] = mean(score(answer, row.answer) for answer, row in zip(written, rows, strict=True))
     return found
+
+
+@torch.no_grad()
+def write_answers(model: Any, tokenizer: Any, rows: list[Row], longest: int = 64) -> list[str]:
+    """What the model writes to the prompts of the rows, in one batch."""
+    prompts = [prompt_ids(row, tokenizer) for row in rows]
+    ids, mask = pad_left(prompts, tokenizer.pad_token_id), pad_left([[1] * len(prompt) for prompt in prompts], 0)
+    embeds = embed(model, ids, torch.cat([row.tokens for row in rows]))
+    tokens = model.generate(inputs_embeds=embeds, attention_mask=mask, max_new_tokens=longest, do_sample=False)
+    return tokenizer.batch_decode(tokens, skip_special_tokens=True)
 
 
 def clip_iou(written: str, true: str) -> float:

@@ -13,24 +13,10 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from kframes_training.nano.data import (
-    FORMAT,
-    IGNORE,
-    STAGE1,
-    STAGE2,
-    Bank,
-    Batches,
-    Row,
-    build_bank,
-    candidate_times,
-    clip_starts,
-    collate,
-    compose,
-    encode,
-    prompt_ids,
-)
+from kframes_training.nano.data import Bank, Batches, build_bank, compose
+from kframes_training.nano.dense import dense_loss
+from kframes_training.nano.encoding import FORMAT, IGNORE, Row, clip_starts, collate, encode, prompt_ids
 from kframes_training.nano.frame_attributes import all_names, directions, fit_tokens, parts_of, start_words
-from kframes_training.nano.measure import measure, write
 from kframes_training.nano.model import (
     build_nano,
     build_processor,
@@ -38,13 +24,13 @@ from kframes_training.nano.model import (
     frame_tokens,
     patches_of,
 )
+from kframes_training.nano.training import LanguageSettings, train_on_batches
 from kframes_training.nano.vision import labels_of, sample_frames, train_vision
 from kframes_training.sources.synthscenes import draw, queries, sample_video
 from kframes_training.sources.synthscenes.language import caption_scene
-from kframes_training.stages.dense import dense_loss
-from kframes_training.stages.sft import train_on_batches
+from kframes_training.sources.synthscenes.tasks import STAGE1, STAGE2, candidate_times
 from PIL import Image
-from transformers import AutoProcessor
+from transformers import AutoProcessor, TrainerCallback
 
 from kframes_plugin.prompt import RELEVANCE, build_messages, parse_clips
 from kframes_plugin.types import Frame
@@ -151,7 +137,7 @@ def test_dense_labels_stand_at_the_frames(rows: list[Row], tokenizer: Any) -> No
 
 def test_frames_know_the_clip_they_are_in() -> None:
     answer = '[{"start":3,"end":5,"priority":"P1","reason":""},{"start":0,"end":1,"priority":"P1","reason":""}]'
-    row = Row("", answer, (3, 0, 0, 3, 3, 0), (), torch.empty(0), "count")
+    row = Row("", answer, (3, 0, 0, 3, 3, 0), (), "count", torch.empty(0))
     assert clip_starts(row) == [0, 1, -1, 3, 3, 5]
     touching = '[{"start":0,"end":2,"priority":"P1","reason":""},{"start":2,"end":6,"priority":"P2","reason":""}]'
     assert clip_starts(replace(row, answer=touching)) == [0, 0, 2, 2, 2, 2]
@@ -209,7 +195,7 @@ def test_the_loss_is_that_of_the_plain_model(model: Any, tokenizer: Any) -> None
     pictures = torch.stack([torch.from_numpy(draw(video, time, (56, 56))) for time in times]).numpy()
     with torch.no_grad():
         row = Row(
-            "the red star", "[]", (0,) * 8, (video.scenes[0],) * 8, frame_tokens(model, patches_of(pictures)), "needle"
+            "the red star", "[]", (0,) * 8, (video.scenes[0],) * 8, "needle", frame_tokens(model, patches_of(pictures))
         )
         batch = collate([row], tokenizer)
         _, parts = dense_loss(model, batch, depths=DEPTHS)
@@ -231,20 +217,6 @@ def test_padding_changes_nothing(model: Any, tokenizer: Any, rows: list[Row]) ->
         weights = [sum(label != IGNORE for label in encode(row, tokenizer)["labels"]) for row in rows[:3]]
         alone = [dense_loss(model, collate([row], tokenizer), depths={})[1]["answer"].item() for row in rows[:3]]
     assert together == pytest.approx(sum(w * a for w, a in zip(weights, alone, strict=True)) / sum(weights), abs=1e-4)
-
-
-def test_writing_in_batches_is_generate(model: Any, tokenizer: Any, rows: list[Row]) -> None:
-    processor = build_processor(tokenizer)
-    together = write(model, tokenizer, rows[:4], limit=6)
-    for row, text in zip(rows[:4], together, strict=True):
-        inputs = as_the_selector_reads_it(row, processor)
-        inputs.pop("pixel_values")
-        embeds = model.get_input_embeddings()(inputs["input_ids"]).detach()
-        embeds[0, inputs["input_ids"][0] == model.config.image_token_id] = row.tokens
-        with torch.no_grad():
-            written = model.generate(inputs_embeds=embeds, attention_mask=inputs["attention_mask"], max_new_tokens=6,
-                                     do_sample=False)  # fmt: skip
-        assert tokenizer.decode(written[0], skip_special_tokens=True) == text
 
 
 def test_words_and_frames_share_their_directions(tokenizer: Any) -> None:
@@ -279,6 +251,16 @@ def test_vision_learns_colours_in_seconds(tokenizer: Any) -> None:
     assert log[-1]["loss"] < 0.75 * log[0]["loss"]
 
 
+class StopAfter(TrainerCallback):
+    """Leaves the training at a step, as if killed: the schedule stays that of all steps."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop |= state.global_step >= self.step
+
+
 def test_a_resumed_run_ends_where_an_undisturbed_one_does(tmp_path: Path, bank: Bank, tokenizer: Any) -> None:
     processor = build_processor(tokenizer)
     stream = Batches(bank, tokenizer, [16], TASKS, videos=1, queries=2)
@@ -287,8 +269,8 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(tmp_path: Path, bank: 
         return build_nano(tokenizer, width=64, layers=2, vision_width=32, vision_layers=1)
 
     def train(nano: Any, folder: Path, stop: int | None = None) -> Any:
-        train_on_batches(nano, processor, stream, folder, steps=6, warmup=1, depths=DEPTHS, save_every=3, log_every=1,
-                         stop_after=stop)  # fmt: skip
+        settings = LanguageSettings(6, warmup=1, depths=DEPTHS, save_every=3, log_every=1)
+        train_on_batches(nano, processor, stream, folder, settings, [] if stop is None else [StopAfter(stop)])
         return nano
 
     straight = train(fresh(), tmp_path / "straight")
@@ -298,9 +280,3 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(tmp_path: Path, bank: 
         torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
     assert {"step", "loss", "answer", "relevance", "relevance_right"} <= set(lines[0])
-
-
-def test_measuring_gives_every_kind_a_value(model: Any, tokenizer: Any) -> None:
-    found = measure(model, tokenizer, range(1_000_000, 1_000_002), 8)
-    assert {"needle", "absent", "holistic", "well-formed"} <= set(found)
-    assert all(0 <= value <= 1 for value in found.values())

@@ -21,10 +21,10 @@ from kframes_training.nano.recipe import run
 from kframes_training.sources.synthscenes import sample_video
 from kframes_training.stages.finetune import answerer_of, check_data, load_model, main, train_rl, train_sft
 from kframes_training.stages.grpo import reward_functions, text_of
-from kframes_training.stages.image_data import drawn_frames, grpo_dataset, grpo_rows, sft_dataset
 from kframes_training.stages.mllm_answerer import option_probabilities
 from kframes_training.stages.rewards import oracle_answerer
 from kframes_training.stages.settings import RunSettings
+from kframes_training.stages.synthscenes_rows import drawn_frames, grpo_dataset, grpo_rows, sft_dataset
 from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,

@@ -16,13 +16,15 @@ from PIL.Image import Resampling
 from transformers import DynamicCache, PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from kframes_plugin.types import Frame
-from kframes_training.nano.data import UNSEEN, Batches, Row, compose, padded_left, prompt_ids
+from kframes_training.nano.data import Batches, compose
+from kframes_training.nano.dense import embed
+from kframes_training.nano.encoding import Row, prompt_ids
 from kframes_training.nano.model import FRAME, frame_tokens, patches_of
 from kframes_training.sources.synthscenes.draw import draw
 from kframes_training.sources.synthscenes.language import Question, questions
 from kframes_training.sources.synthscenes.world import Scene, Video
-from kframes_training.stages.dense import embed
 from kframes_training.stages.rewards import Answerer
+from kframes_training.stages.shared_prompt import pad_left
 
 BICUBIC = Resampling.BICUBIC
 SPREAD = 48  # candidates of a composed video, from which the k frames are taken
@@ -37,8 +39,8 @@ def question_row(
         f" {question.options[question.answer]}",  # the blank: the words of captions
         tuple(3 if where[index] in question.evidence else 0 for index in chosen),
         tuple(scenes[where[index]] for index in chosen),
-        tokens[list(chosen)],
         f"qa {question.kind}",
+        tokens[list(chosen)],
     )
 
 
@@ -92,7 +94,8 @@ def _probabilities(
     options: Sequence[Sequence[str]],
 ) -> list[list[float]]:
     pad, language, many = tokenizer.pad_token_id, model.model.language_model, len(options[0])
-    ids, mask = padded_left([prompt_ids(row, tokenizer) for row in rows], pad)
+    prompts = [prompt_ids(row, tokenizer) for row in rows]
+    ids, mask = pad_left(prompts, pad), pad_left([[1] * len(prompt) for prompt in prompts], 0)
     cache = DynamicCache(config=language.config)
     frames = torch.cat([row.tokens for row in rows])
     seen = language(
@@ -156,5 +159,5 @@ def answer_from_frames(
     question: Question,
 ) -> list[float]:
     """p(option) from decoded frames of any size."""
-    row = Row(question.text, "", (0,) * len(frames), (UNSEEN,) * len(frames), see_frames(model, frames), "qa")
+    row = Row(question.text, "", (0,) * len(frames), (), "qa", see_frames(model, frames))
     return option_probabilities(model, tokenizer, [row], [question.options])[0]

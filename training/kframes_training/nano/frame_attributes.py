@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
+from kframes_training.nano.dense import keep_outputs
 from kframes_training.nano.model import FRAME, frame_tokens, patches_of
 from kframes_training.nano.vision import roughen_frames
 from kframes_training.sources.synthscenes.draw import draw_scene
@@ -30,7 +31,6 @@ from kframes_training.sources.synthscenes.world import (
     Scene,
     sample_scene,
 )
-from kframes_training.stages.dense import outputs_of
 
 BESIDE = 0.6  # weight of a thing beside the main one
 Part = tuple[float, tuple[str, ...]]
@@ -91,7 +91,7 @@ def fit_tokens(
     for _ in range(0, frames, 100):
         scenes = [sample_scene(rng, rng.choice(list(BACKGROUNDS))) for _ in range(100)]
         pictures = roughen_frames([draw_scene(scene, rng.uniform(0, 20), (FRAME, FRAME)) for scene in scenes], rng)
-        with outputs_of({"hidden": model.model.visual.merger.mlp[1]}) as kept:
+        with keep_outputs({"hidden": model.model.visual.merger.mlp[1]}) as kept:
             frame_tokens(model, patches_of(pictures))
         hidden.append(kept["hidden"])
         wanted.append(torch.stack([_ideal_token(scene, towards) for scene in scenes]))

@@ -28,17 +28,18 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGenera
 from kframes_plugin.mllm.checkpoint import CheckpointSettings
 from kframes_plugin.mllm.vocabulary import words as words_of
 from kframes_training.nano.answerer import QuestionBatches, answerer_of
-from kframes_training.nano.data import FORMAT, Bank, Batches, build_bank
+from kframes_training.nano.data import Bank, Batches, build_bank
+from kframes_training.nano.dense import DEPTHS
+from kframes_training.nano.encoding import FORMAT
 from kframes_training.nano.frame_attributes import all_names, fit_tokens, start_words
 from kframes_training.nano.model import CHAT_TEMPLATE, FRAME, build_nano, build_processor, build_tokenizer
+from kframes_training.nano.training import LanguageSettings, train_on_batches
 from kframes_training.nano.vision import jsonl_log, train_vision
 from kframes_training.sources.synthscenes import queries, questions, sample_video
 from kframes_training.sources.synthscenes.language import DOING, caption_chapter, caption_scene
 from kframes_training.sources.synthscenes.world import SPLITS
-from kframes_training.stages.dense import DEPTHS
 from kframes_training.stages.grpo import reward_functions, train_grpo
-from kframes_training.stages.image_data import grpo_rows
-from kframes_training.stages.sft import train_on_batches
+from kframes_training.stages.synthscenes_rows import grpo_rows
 
 logger = logging.getLogger("kframes_training")
 
@@ -104,7 +105,7 @@ def train_phase(
         settings = dict(plan)
         mix = {name: settings.pop(name) for name in ("lengths", "tasks", "videos", "queries")}
         stream = Batches(bank, tokenizer, **mix, seed=seed, write=plan.get("write", True))
-        train_on_batches(model, build_processor(tokenizer), stream, folder, **settings)
+        train_on_batches(model, build_processor(tokenizer), stream, folder, LanguageSettings(**settings))
         model.save_pretrained(folder / "final")
         logger.info("%s is done", folder.name)
     return Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "final").eval()
@@ -121,7 +122,7 @@ def make_answerer(
         stream = QuestionBatches(
             bank, tokenizer, settings.pop("lengths"), {}, settings.pop("videos"), settings.pop("queries"), seed
         )
-        train_on_batches(model, build_processor(tokenizer), stream, folder, **settings)
+        train_on_batches(model, build_processor(tokenizer), stream, folder, LanguageSettings(**settings))
         model.save_pretrained(folder / "final")
         tokenizer.save_pretrained(folder / "final")
     return Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "final").eval().requires_grad_(False)

@@ -23,11 +23,11 @@ from kframes_plugin.prompt import PromptFormat
 from kframes_training.sources.synthscenes.language import Question
 from kframes_training.sources.synthscenes.world import Video
 from kframes_training.stages.grpo import reward_functions, train_grpo
-from kframes_training.stages.image_data import grpo_dataset, sft_dataset
 from kframes_training.stages.mllm_answerer import mllm_answerer
 from kframes_training.stages.rewards import Answerer, oracle_answerer
 from kframes_training.stages.settings import JsonlLog, RunSettings, train_or_resume
-from kframes_training.stages.sft import DenseSFTTrainer
+from kframes_training.stages.sft import ClipSFTTrainer
+from kframes_training.stages.synthscenes_rows import grpo_dataset, sft_dataset
 
 # The language model's linear layers and the merger's; a pattern, because the tower has layers of the same names.
 LORA_LAYERS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj|.*visual\.merger\.mlp\.[02]"
@@ -81,7 +81,7 @@ def train_sft(model: Any, processor: Any, config: dict[str, Any], stage: str, fo
     )
     freeze_vision(model)
     run = RunSettings(folder, steps=-1, lr=1e-5)  # steps: by the file's num_train_epochs or max_steps
-    trainer = DenseSFTTrainer(
+    trainer = ClipSFTTrainer(
         model,
         SFTConfig(max_length=None, completion_only_loss=True, **run.arguments(**plan["trainer"])),
         train_dataset=rows,

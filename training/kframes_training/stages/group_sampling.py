@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import BatchFeature, Qwen2_5_VLForConditionalGeneration
 from trl.models import unwrap_model_for_generation
 
-from kframes_training.stages.shared_prompt import Prompts, distinct, score, write
+from kframes_training.stages.shared_prompt import Prompts, distinct, pad_left, score, write
 
 
 @contextmanager
@@ -97,9 +97,9 @@ class SharesPrompts:
         """As GRPOTrainer's: the tokens written for every row."""
         trainer: Any = self
         self._sights.clear()
-        ids, types = (_left(lines, fill) for lines, fill in (
-            (prompt_ids, trainer._tokenizer.pad_token_id), (multimodal_fields["mm_token_type_ids"], 0)))  # fmt: skip
-        mask = _left([[1] * len(line) for line in prompt_ids], 0)
+        ids = pad_left(prompt_ids, trainer._tokenizer.pad_token_id)
+        types = pad_left(multimodal_fields["mm_token_type_ids"], 0)
+        mask = pad_left([[1] * len(line) for line in prompt_ids], 0)
         fields = [ids, mask, types, multimodal_fields["pixel_values"], multimodal_fields["image_grid_thw"]]
         ids, mask, types, pixels, grid = (field.to(trainer.accelerator.device) for field in fields)
         prompts = distinct(ids, mask, types, pixels, grid, [len(row) for row in images])
@@ -163,12 +163,6 @@ def _frozen(model: Any) -> bool:
 def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     ours, theirs = one.state_dict(), other.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
-
-
-def _left(lines: Sequence[Sequence[int]], fill: int) -> Tensor:
-    """Lists of ids as one tensor, padded on the left."""
-    length = max(map(len, lines))
-    return torch.tensor([[fill] * (length - len(line)) + list(line) for line in lines])
 
 
 def _ended(ids: list[int], stops: Sequence[int]) -> list[int]:

@@ -39,6 +39,12 @@ class Prompts:
     rows: Tensor
 
 
+def pad_left(lines: Sequence[Sequence[int]], fill: int) -> Tensor:
+    """Lists of ids as one tensor, (n, longest), with ``fill`` in front, so that all end together."""
+    length = max(map(len, lines))
+    return torch.tensor([[fill] * (length - len(line)) + list(line) for line in lines])
+
+
 def distinct(ids: Tensor, mask: Tensor, types: Tensor, pixels: Tensor, grid: Tensor, counts: Sequence[int]) -> Prompts:
     """Find the rows that hold the same text and the same images.
 
@@ -54,8 +60,7 @@ def distinct(ids: Tensor, mask: Tensor, types: Tensor, pixels: Tensor, grid: Ten
     rows: list[int] = []
     for row in range(len(ids)):
         for number, known in enumerate(first):
-            if torch.equal(ids[row], ids[known]) and torch.equal(mask[row], mask[known]) \
-                    and torch.equal(patches[row], patches[known]):  # fmt: skip
+            if all(torch.equal(part[row], part[known]) for part in (ids, mask, patches)):
                 rows.append(number)
                 break
         else:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kframes_plugin.types import Candidates, Frame
-from kframes_training.evaluation.baselines.common import unit_rows
 
 
 class Similarity(Protocol):
@@ -36,8 +35,16 @@ class OpenCLIPSimilarity:
         starts = range(0, len(images), self.batch_size)
         seen = np.concatenate([self.model.embed_images(images[start : start + self.batch_size]) for start in starts])
         told = np.stack([self.model.embed_text(text) for text in texts])
-        cosines: NDArray[np.float64] = unit_rows(seen) @ unit_rows(told).T
+        cosines: NDArray[np.float64] = _units(seen) @ _units(told).T
         return cosines
+
+
+def _units(rows: ArrayLike) -> NDArray[np.float64]:
+    """(n, d) rows of length 1; a row of zeros stays."""
+    values = np.asarray(rows, np.float64)
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    units: NDArray[np.float64] = values / np.where(lengths > 0, lengths, 1.0)
+    return units
 
 
 class ModelSimilarity:

@@ -6,26 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import Any
 
-import torch
 from datasets import Dataset
 from PIL import Image
 
-from kframes_plugin.prompt import DEFAULT_FORMAT, PromptFormat, build_messages, split_images
+from kframes_plugin.prompt import DEFAULT_FORMAT, PromptFormat
 from kframes_plugin.types import Candidates, Frame
-from kframes_training.nano.data import STAGE1, STAGE2, candidate_times, make_row
 from kframes_training.sources.synthscenes.draw import draw
 from kframes_training.sources.synthscenes.language import Question, questions
+from kframes_training.sources.synthscenes.tasks import STAGE1, STAGE2, candidate_times, make_task
 from kframes_training.sources.synthscenes.world import Video, sample_video
 from kframes_training.stages.grpo import grpo_row
+from kframes_training.stages.sft import sft_row
 
 TRIES = 1000  # draws of a task for a row; a video rarely lacks one
-
-
-def sft_row(frames: Sequence[Frame], query: str, answer: str, fmt: PromptFormat = DEFAULT_FORMAT) -> dict[str, Any]:
-    """One row for SFTTrainer: the prompt of prompt.py and the answer as completion."""
-    prompt, images = split_images(build_messages(frames, query, fmt))
-    completion = [{"role": "assistant", "content": [{"type": "text", "text": answer}]}]
-    return {"prompt": prompt, "completion": completion, "images": images}
 
 
 def drawn_frames(video: Video, candidates: int, size: tuple[int, int]) -> Candidates:
@@ -70,8 +63,8 @@ def sft_dataset(
         where = [video.scene_at(time) for time in candidate_times(video.duration, candidates)]
         for _ in range(TRIES):
             kind = rng.choices(list(tasks), list(tasks.values()))[0]
-            if row := make_row(kind, video.scenes, where, torch.empty(0), rng, fmt):
-                return sft_row(drawn_frames(video, candidates, size), row.query, row.answer, fmt)
+            if task := make_task(kind, video.scenes, where, rng, fmt):
+                return sft_row(drawn_frames(video, candidates, size), task.query, task.answer, fmt)
         raise ValueError(f"video {seed} offers none of the tasks {', '.join(tasks)}; add one that every video has")
 
     return Dataset.from_list(specs).with_transform(read)

@@ -20,7 +20,7 @@ from kframes_plugin.video import OpenVideo
 from kframes_training.rows import Row, clips_in
 from kframes_training.sources.peakclips import store
 from kframes_training.stages.grpo import grpo_row
-from kframes_training.stages.image_data import sft_row
+from kframes_training.stages.sft import sft_row
 
 HELD = 4  # videos whose candidates are kept: neighbouring rows are of the same video
 
@@ -70,7 +70,7 @@ def sft_dataset(
     videos: str | Path | None = None,
     split: str | None = None,
 ) -> Dataset:
-    """Rows of stage "1" or "2" for SFTTrainer, the columns of ``image_data.sft_dataset``.
+    """Rows of stage "1" or "2" for SFTTrainer, the columns of ``synthscenes_rows.sft_dataset``.
 
     Args:
         folder: of the data set.

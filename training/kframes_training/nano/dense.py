@@ -1,31 +1,31 @@
-"""The loss of the language stages: what is written, and (for small models) what every frame is, read below the top.
+"""The loss of nano's language stages: what is written, and what every frame is, read below the top.
 
-Deep supervision: at every image token, layers below the top say something of the frame, through the final norm and the LM
-head: its time (so that it can be copied), its relevance to the query (a word of RELEVANCE), what it shows, and of which clip it
-is part.
-The layers above are free to write. It is training only: the model stays a plain one. nano.md's probes say why: with the
-labels on the last layer no layer was left to read them.
+This is deep supervision. At every image token, layers below the top say something of the frame, through the final norm
+and the LM head: its time (so that it can be copied), its relevance to the query (a word of RELEVANCE), what it shows,
+and of which clip it is part. The layers above are free to write. Only training needs it: the model stays a plain one.
+With the labels on the last layer no layer was left to read them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-IGNORE = -100
-# After how many of 6 layers each label is read: "times" (the frame's own), "relevance", "sights" (the words that describe
-# the frame, equally likely), and "spans" (in a clip: the time it starts at; at the first frame behind a clip: the frame's
-# own time; elsewhere "none").
-DEPTHS = {"times": 2, "relevance": 3, "sights": 4, "spans": 5}
-WEIGHTS = {"times": 0.3, "relevance": 1.0, "sights": 0.3, "spans": 1.0}
+from kframes_plugin.mllm.frame_scores import first_layers
+from kframes_training.nano.encoding import IGNORE
+
+# After how many of 6 layers each label is read: "times" (the frame's own), "relevance", "attributes" (the words that
+# describe the frame, equally likely), and "spans" (in a clip: the time it starts at; at the first frame behind a clip:
+# the frame's own time; elsewhere "none").
+DEPTHS = {"times": 2, "relevance": 3, "attributes": 4, "spans": 5}
+WEIGHTS = {"times": 0.3, "relevance": 1.0, "attributes": 0.3, "spans": 1.0}
 
 
 @contextmanager
-def outputs_of(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+def keep_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
     """Keep what some layers put out while the block runs."""
     kept: dict[str, Tensor] = {}
 
@@ -41,17 +41,6 @@ def outputs_of(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def only_layers(language: Any, count: int) -> Iterator[None]:
-    """Run only the first ``count`` layers of a language model while the block runs."""
-    layers = language.layers
-    language.layers = layers[:count]
-    try:
-        yield
-    finally:
-        language.layers = layers
 
 
 def embed(model: Qwen2_5_VLForConditionalGeneration, input_ids: Tensor, frames: Tensor) -> Tensor:
@@ -74,8 +63,8 @@ def dense_loss(
 
     Args:
         model: a Qwen2.5-VL whose frames are one token each, so that positions simply count up.
-        batch: ``input_ids``, ``labels`` and the names of ``depths``, all (rows, length), but "sights" (rows, length, words);
-            and ``frames`` (images, width).
+        batch: ``input_ids``, ``labels`` and the names of ``depths``, all (rows, length), but "attributes" (rows,
+            length, words); and ``frames`` (images, width).
         depths: after how many layers each label is read; {} for answers alone.
         write: whether the answer is trained; without it the layers above the relevance do not run.
 
@@ -86,7 +75,7 @@ def dense_loss(
     embeds = embed(model, batch["input_ids"], batch["frames"])
     count = len(language.layers) if write else depths["relevance"]
     read = {name: language.layers[depth - 1] for name, depth in depths.items() if depth <= count}
-    with outputs_of(read) as seen, only_layers(language, count):
+    with keep_outputs(read) as seen, first_layers(language, None if write else count):
         last = language(inputs_embeds=embeds, use_cache=False).last_hidden_state
     parts: dict[str, Tensor] = {}
     loss = embeds.new_zeros(())
