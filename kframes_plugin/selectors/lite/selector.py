@@ -1,0 +1,165 @@
+"""LiteSelector: clips that look like the query, on real footage, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kframes_plugin.clips.from_scores import RELATIVE, RelevanceRule, clips_from_scores
+from kframes_plugin.clips.scenes import detect_scenes
+from kframes_plugin.errors import SelectorError
+from kframes_plugin.prompt import duration_of
+from kframes_plugin.selectors.lite.scoring import Pictures, describe, estimate_confidence
+from kframes_plugin.selectors.lite.text import TextEncoder, find_content, find_phrases
+from kframes_plugin.selectors.lite.vision import Floats, VisionEncoder, measure_colours
+from kframes_plugin.types import Candidates, Clip, Cost, Frame, Note, Prediction
+
+FLOOR = 0.62  # least likeness: it refuses 14 % of queries that something answers and 78 % of those that nothing does
+KNOWN = 0.32  # least cosine of the query's words with any class name; made-up words come to .31
+FOLDER = Path(__file__).parent  # the files of lite: vision.onnx, text.onnx, tokenizer.json, names.npy, names.txt
+
+
+class LiteSelector:
+    """Clips where the picture is like the query.
+
+    What frames show is kept in their ``Candidates``, so a second query only embeds its text. It abstains where no
+    frame comes near enough to the query.
+
+    Args:
+        folder: holds the files of lite.
+        candidates: T, candidate frames it wants to see.
+        floor: least likeness of the best frame, 0..1; below it nothing is found. 0: it never abstains.
+        rule: how scores become clips.
+
+    Attributes:
+        frame_size: long side of its frames, pixels.
+        snap_to_cuts: True: its clips end at candidates.
+    """
+
+    name = "lite"
+    snap_to_cuts = True
+    frame_size = 512
+
+    def __init__(
+        self,
+        folder: str | Path = FOLDER,
+        *,
+        candidates: int = 256,
+        floor: float = FLOOR,
+        rule: RelevanceRule = RELATIVE,
+    ) -> None:
+        self.candidates = candidates
+        self.floor = floor
+        self.rule = rule
+        self._vision, self._text = VisionEncoder(Path(folder)), TextEncoder(Path(folder))
+        self._names, self._embeddings = _load_names(Path(folder))
+
+    def __call__(self, frames: Sequence[Frame], query: str, /) -> Prediction:
+        """The clips, best first.
+
+        Args:
+            frames: candidate frames in time order, at least one.
+            query: what to look for, in words.
+
+        Raises:
+            SelectorError: the files of lite are missing or cannot be read.
+        """
+        return self.predict_all(frames, [query])[0]
+
+    def predict_all(self, frames: Sequence[Frame], queries: Sequence[str], /) -> list[Prediction]:
+        """The clips of many queries; arguments and errors as for one."""
+        pictures, calls = self._see(frames)
+        predictions = []
+        for query in queries:
+            embedding, content, phrases = self._read(query)
+            scores = pictures.score(query, embedding, phrases)
+            clips, notes = self._choose(frames, pictures, content, scores)
+            if self._text.is_cut(query):
+                notes.append(Note("query-cut", "the query is longer than lite reads; its end was not used"))
+            predictions.append(Prediction(clips, notes=notes, cost=Cost(candidates=len(frames), model_calls=calls + 1)))
+            calls = 0
+        return predictions
+
+    def scores(self, frames: Sequence[Frame], query: str) -> Floats:
+        """(T,) how well each frame fits the query, in deviations from the video's mean."""
+        row: Floats = self.scores_all(frames, [query])[0]
+        return row
+
+    def scores_all(self, frames: Sequence[Frame], queries: Sequence[str]) -> Floats:
+        """(q, T) scores of q queries."""
+        pictures, _ = self._see(frames)
+        read = ((query, *self._read(query)) for query in queries)
+        return np.stack([pictures.score(query, embedding, phrases) for query, embedding, _, phrases in read])
+
+    def features(self, frames: Sequence[Frame]) -> Floats:
+        """(T, d) embeddings of the frames, of length 1."""
+        return self._see(frames)[0].features()
+
+    def _choose(
+        self, frames: Sequence[Frame], pictures: Pictures, content: Floats, scores: Floats
+    ) -> tuple[list[Clip], list[Note]]:
+        """The clips of one query with their reasons, and what is to be said about them."""
+        near = self._embeddings @ content
+        if self.floor > 0 and near.max() < KNOWN:
+            text = "the query names nothing whose looks lite knows; name what is to be seen"
+            return [], [Note("unknown-words", text)]
+        best = float(pictures.likeness(content, self._embeddings).max())
+        if best < self.floor:
+            text = (
+                f"nothing in this video looks like the query (likeness {best:.2f}, at least {self.floor:.2f} is needed)"
+            )
+            return [], [Note("nothing-found", text)]
+        times = np.array([frame.timestamp for frame in frames])
+        clips = []
+        for clip in clips_from_scores(scores, times.tolist(), duration_of(frames), rule=self.rule):
+            inside = (times >= clip.start) & (times < clip.end)
+            looks = describe(pictures.classes[inside].mean(axis=0), self._names, near)
+            reason = f"looks like: {looks}; {clip.start:.0f}-{clip.end:.0f} s"
+            relevance = 1.0 if clip.score is None else clip.score
+            clips.append(replace(clip, reason=reason, score=estimate_confidence(relevance)))
+        if not clips:
+            return [], [Note("nothing-found", "no candidate frame stands out for the query: all look alike")]
+        return clips, []
+
+    def _read(self, query: str) -> tuple[Floats, Floats, Floats]:
+        """(d,) embeddings of the query and of its content words, and (m, d) of its phrases."""
+        content = find_content(query)
+        rows = self._text([query, " ".join(content) if content else query, *find_phrases(query)])
+        return rows[0], rows[1], rows[2:]
+
+    def _see(self, frames: Sequence[Frame]) -> tuple[Pictures, int]:
+        """What the frames show, and the runs of the network it took."""
+        cache = frames.cache if isinstance(frames, Candidates) else {}
+        if self not in cache:
+            images = [frame.image for frame in frames]
+            colours = np.stack([measure_colours(image) for image in images])
+            logits = self._vision(images)
+            cache[self] = Pictures.build(logits, self._embeddings, colours, _number_scenes(frames))
+            return cache[self], 1
+        kept: Pictures = cache[self]
+        return kept, 0
+
+
+def _number_scenes(frames: Sequence[Frame]) -> NDArray[np.int64]:
+    """(T,) number of each frame's scene; scenes that no candidate shows are not counted."""
+    duration = duration_of(frames)
+    shown = frames if isinstance(frames, Candidates) else Candidates(frames, duration)
+    starts = [start for start, _ in detect_scenes(shown, duration)]
+    places = np.searchsorted(starts, [frame.timestamp for frame in frames], side="right")
+    numbers: NDArray[np.int64] = np.unique(places, return_inverse=True)[1].astype(np.int64)
+    return numbers
+
+
+def _load_names(folder: Path) -> tuple[list[str], Floats]:
+    """The class names, and (classes, d) their embeddings."""
+    try:
+        names = (folder / "names.txt").read_text(encoding="utf-8").splitlines()
+        return names, np.load(folder / "names.npy", allow_pickle=False).astype(np.float32)
+    except (OSError, ValueError) as error:
+        raise SelectorError(
+            f"cannot read the class names in {folder}: {error}; install kframes anew, or run training/recipes/lite.sh"
+        ) from error
