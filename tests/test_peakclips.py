@@ -178,7 +178,7 @@ def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Table
     pytest.importorskip("trl")
     from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
     from kframes_training.stages.grpo import reward_functions, train_grpo
-    from kframes_training.stages.peakclips_rows import evidence_of, grpo_dataset, sft_dataset
+    from kframes_training.stages.peakclips_rows import grpo_dataset, list_evidence, sft_dataset
     from kframes_training.stages.rewards import oracle_answerer
     from kframes_training.stages.settings import RunSettings
     from kframes_training.stages.sft import ClipSFTTrainer
@@ -202,9 +202,9 @@ def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Table
         assert not model.lm_head.weight.equal(before)
     model.save_pretrained(tmp_path / "policy")
     rows, asked = grpo_dataset(built[0], **reading)
-    rewards = reward_functions(oracle_answerer(evidence_of(asked), [row["answer"] for row in asked]), k=4, fmt=fmt)
-    trained = train_grpo(tmp_path / "policy", processor, rows, rewards, tmp_path / "rl", steps=1, lr=1e-3, beta=0.0,
-                         prompts=2, generations=2, longest=8, save_strategy="no")  # fmt: skip
+    rewards = reward_functions(oracle_answerer(list_evidence(asked), [row["answer"] for row in asked]), k=4, fmt=fmt)
+    short = {"steps": 1, "lr": 1e-3, "beta": 0.0, "prompts": 2, "generations": 2, "longest": 8, "save_strategy": "no"}
+    trained = train_grpo(tmp_path / "policy", processor, rows, rewards, tmp_path / "rl", **short)
     assert trained.state.global_step == 1
 
 

@@ -346,10 +346,21 @@ def command_of(shared_videos: Path, url: str, out: Path) -> list[str]:
     ]  # of the fifth they are written
     queries.write_text("\n".join(map(json.dumps, asked)))
     files = [str(shared_videos / "dev" / clip) for clip in CLIPS]
-    return [sys.executable, "-c", "from kframes_plugin.cli import main; main()", "peakclips", "build", *files,
-            "--annotator", url, "--out", str(out), "--queries", str(queries), "--frame-size", "64",
-            "--frames-per-scene", "1", "--questions-per-video", "1", "--max-tokens", "60",
-            "--concurrency", str(CONCURRENCY), "--price-in", "1", "--price-out", "2", "--no-json-schema"]  # fmt: skip
+    options = {
+        "annotator": url,
+        "out": out,
+        "queries": queries,
+        "frame-size": 64,
+        "frames-per-scene": 1,
+        "questions-per-video": 1,
+        "max-tokens": 60,
+        "concurrency": CONCURRENCY,
+        "price-in": 1,
+        "price-out": 2,
+    }
+    build = [sys.executable, "-c", "from kframes_plugin.cli import main; main()", "peakclips", "build", *files]
+    given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return [*build, *given, "--no-json-schema"]
 
 
 @pytest.fixture(scope="module")

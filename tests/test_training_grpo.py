@@ -142,10 +142,9 @@ def test_grpo_lifts_the_reward_of_a_weakened_policy(tokenizer: Any, tmp_path: Pa
     assert pupil.teach(200, 2e-3) > 0.8
     pupil.teach(50, 1e-3, wrong=0.7, seed=2)
     rows, rewards = puzzle_training(600, seed=3)
-    trainer = train_grpo(
-        pupil.model, pupil.processor, rows, rewards, tmp_path, steps=45, lr=3e-4, beta=0.0, prompts=8, longest=8,
-        share_prompts=True, save_strategy="no",
-    )  # fmt: skip
+    settings: dict[str, Any] = {"steps": 45, "lr": 3e-4, "beta": 0.0, "prompts": 8, "longest": 8}
+    settings |= {"share_prompts": True, "save_strategy": "no"}
+    trainer = train_grpo(pupil.model, pupil.processor, rows, rewards, tmp_path, **settings)
     logs = trainer.state.log_history
     earned = [line["rewards/of_answer/mean"] for line in logs if "rewards/of_answer/mean" in line]
     assert len(earned) == 45
@@ -182,11 +181,10 @@ def trained(tokenizer: Any, folder: Path, *, share: bool, lora: Any = None, **se
     build_nano(tokenizer, width=64, layers=2, vision_width=32, vision_layers=1).save_pretrained(folder / "start")
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "start")
     rows = [scattered_row(number, frames) for number, frames in enumerate((3, 5, 5, 4))]
-    trainer = train_grpo(
-        model, build_processor(tokenizer), rows, [by_letters, by_length], folder / "run", steps=2, lr=0.1, beta=0.1,
-        generations=4, prompts=2, longest=6, share_prompts=share, lora=LoraConfig(**lora) if lora else None,
-        save_strategy="no", optim="sgd", **settings,
-    )  # fmt: skip
+    settings |= {"steps": 2, "lr": 0.1, "beta": 0.1, "generations": 4, "prompts": 2, "longest": 6}
+    settings |= {"share_prompts": share, "save_strategy": "no", "optim": "sgd"}
+    adapter, rewards = LoraConfig(**lora) if lora else None, [by_letters, by_length]
+    trainer = train_grpo(model, build_processor(tokenizer), rows, rewards, folder / "run", lora=adapter, **settings)
     return trainer.model.state_dict(), [line for line in trainer.state.log_history if "kl" in line]
 
 
@@ -252,11 +250,10 @@ def test_an_image_is_prepared_once_and_the_processor_is_given_back(tokenizer: An
 
 def test_sharing_refuses_what_it_cannot(tokenizer: Any, tmp_path: Path) -> None:
     model = build_nano(tokenizer, width=64, layers=2, vision_width=32, vision_layers=1)
+    settings: dict[str, Any] = {"steps": 1, "beta": 0.0, "generations": 2, "format_weight": 1.0}
+    settings |= {"share_prompts": True, "gradient_checkpointing": True, "reward_weights": None}
     with pytest.raises(ValueError, match="gradient_checkpointing, which keeps no keys and values; use share_prompts=F"):
-        train_grpo(
-            model, build_processor(tokenizer), [scattered_row(0, 3)], [by_letters], tmp_path, steps=1, beta=0.0,
-            generations=2, format_weight=1.0, share_prompts=True, gradient_checkpointing=True, reward_weights=None,
-        )  # fmt: skip
+        train_grpo(model, build_processor(tokenizer), [scattered_row(0, 3)], [by_letters], tmp_path, **settings)
 
 
 def test_rows_are_handed_out_as_they_are() -> None:

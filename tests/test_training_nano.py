@@ -72,7 +72,8 @@ def rows(bank: Bank, tokenizer: Any) -> list[Row]:
 
 
 def test_tokenizer_keeps_times_and_the_wire_form_whole(tokenizer: Any) -> None:
-    text = '[{"start":12,"end":256,"priority":"P1","reason":"big red ring on teal"},{"start":0,"end":1,"priority":"P2","reason":""}]'
+    text = '[{"start":12,"end":256,"priority":"P1","reason":"big red ring on teal"},'
+    text += '{"start":0,"end":1,"priority":"P2","reason":""}]'
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     pieces = tokenizer.tokenize(text)
     assert pieces[:6] == ['[{"start":', "12", ',"end":', "256", ',"priority":"P1","reason":"', "big"]

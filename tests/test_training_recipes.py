@@ -19,7 +19,7 @@ import yaml
 from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
 from kframes_training.nano.recipe import run
 from kframes_training.sources.synthscenes import sample_video
-from kframes_training.stages.finetune import answerer_of, check_data, load_model, main, train_rl, train_sft
+from kframes_training.stages.finetune import check_data, load_answerer, load_model, main, train_rl, train_sft
 from kframes_training.stages.grpo import reward_functions, text_of
 from kframes_training.stages.mllm_answerer import option_probabilities
 from kframes_training.stages.rewards import oracle_answerer
@@ -58,10 +58,19 @@ TINY: dict[str, Any] = {
     "stage2": {"videos": [0, 2], "tasks": {"needle": 1, "count": 1, "absent": 1}, "trainer": TRAINER},
     # random answers all earn the same, so that only the entropy's term moves the weights
     "stage3": {
-        "videos": [0, 1], "answerer": "oracle", "k": 2, "steps": 1, "generations": 2, "prompts": 1, "longest": 8,
-        "lr": 1e-4, "beta": 0.0, "entropy_coef": 0.1, "save_strategy": "no",
+        "videos": [0, 1],
+        "answerer": "oracle",
+        "k": 2,
+        "steps": 1,
+        "generations": 2,
+        "prompts": 1,
+        "longest": 8,
+        "lr": 1e-4,
+        "beta": 0.0,
+        "entropy_coef": 0.1,
+        "save_strategy": "no",
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +149,11 @@ def test_rl_stage_takes_a_step_and_logs_rewards(tiny: Any, tmp_path: Path) -> No
 
 def test_only_a_known_source_of_data(tiny: Any, tmp_path: Path) -> None:
     model, processor = tiny
-    for train in (lambda config: train_sft(model, processor, config, "1", tmp_path),
-                  lambda config: train_rl(model, processor, config, tmp_path)):  # fmt: skip
-        with pytest.raises(ValueError, match=r"data must be synthscenes.*got 'peakclip'"):
-            train(TINY | {"data": "peakclip"})
+    config, refused = TINY | {"data": "peakclip"}, r"data must be synthscenes.*got 'peakclip'"
+    with pytest.raises(ValueError, match=refused):
+        train_sft(model, processor, config, "1", tmp_path)
+    with pytest.raises(ValueError, match=refused):
+        train_rl(model, processor, config, tmp_path)
     with pytest.raises(ValueError, match="got None"):
         check_data({})
 
@@ -168,8 +178,8 @@ def recipe(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         config[stage]["trainer"]["warmup_steps"] = 0  # the one step counts
         config[stage]["trainer"]["dataloader_num_workers"] = 0
-    config["stage3"] |= {"videos": [0, 1], "answerer": "oracle", "steps": 1, "generations": 2, "longest": 8,
-                         "gradient_accumulation_steps": 2}  # fmt: skip
+    config["stage3"] |= {"videos": [0, 1], "answerer": "oracle", "steps": 1, "generations": 2, "longest": 8}
+    config["stage3"]["gradient_accumulation_steps"] = 2
     (folder / "recipe.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -242,7 +252,7 @@ def test_settings_of_a_run(tmp_path: Path) -> None:
 
 def test_a_model_by_name_answers_questions(recipe: Path) -> None:
     _, asked = grpo_rows([11], candidates=4, size=(56, 56))
-    answer = answerer_of(str(recipe / "model"), asked, (56, 56))
+    answer = load_answerer(str(recipe / "model"), asked, (56, 56))
     chances = answer([1.0, 7.5], 0)
     assert len(chances) == len(asked[0][1].options) == 4
     assert sum(chances) == pytest.approx(1)
@@ -324,20 +334,35 @@ def true_shapes(tokenizer: Any) -> tuple[Any, Any]:
     token = tokenizer.convert_tokens_to_ids
     config = Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 2,
-            "num_attention_heads": 16, "num_key_value_heads": 2, "pad_token_id": token("<|endoftext|>"),
-            "eos_token_id": token("<|im_end|>"), "bos_token_id": None,
+            "vocab_size": 151936,
+            "hidden_size": 2048,
+            "intermediate_size": 11008,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "pad_token_id": token("<|endoftext|>"),
+            "eos_token_id": token("<|im_end|>"),
+            "bos_token_id": None,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
         },
         vision_config={
-            "depth": 2, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048,
-            "fullatt_block_indexes": [1], "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
+            "depth": 2,
+            "hidden_size": 1280,
+            "intermediate_size": 3420,
+            "num_heads": 16,
+            "out_hidden_size": 2048,
+            "fullatt_block_indexes": [1],
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
             "window_size": 112,
         },
-        image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"),
-        vision_start_token_id=token("<|vision_start|>"), vision_end_token_id=token("<|vision_end|>"),
+        image_token_id=token("<|image_pad|>"),
+        video_token_id=token("<|video_pad|>"),
+        vision_start_token_id=token("<|vision_start|>"),
+        vision_end_token_id=token("<|vision_end|>"),
         tie_word_embeddings=True,
-    )  # fmt: skip
+    )
     sizes = {"size": {"shortest_edge": 56 * 56, "longest_edge": 56 * 56}}
     processor = Qwen2_5_VLProcessor(
         image_processor=Qwen2VLImageProcessor(**sizes),

@@ -8,7 +8,7 @@ questions  {"video_id", "question", "kind", "options": [4], "answer": index, "ev
 stage1     {"video_id", "duration", "task", "query", "start", "end", "clips", "answer"}; task "ground": a caption ->
             its span; "describe": a span -> its caption; "score": (span, query) -> 1 to 5
 stage2     the same; task is the query's kind, "clips" the target
-errors     {"video_id", "file", "step", "item", "message", "answer"}: what could not be had, and what was answered instead
+errors     {"video_id", "file", "step", "item", "message", "answer"}: what could not be had, and the answer
 
 Every source makes its rows here. PeakClips fills all keys; SynthScenes the first of videos, queries and questions.
 """

@@ -1,7 +1,7 @@
 """Means by metric, intervals by bootstrap over videos, paired differences, McNemar's exact test.
 
-Items of one video are not independent, so whole videos are resampled. A metric has one mean (:data:`MEANS`), in tables and
-in differences: :func:`estimate_metric` and :func:`compare_metric`. The seed is fixed: same arguments, same numbers.
+Items of one video are not independent, so whole videos are resampled. A metric has one mean (:data:`MEANS`), in tables
+and in differences: :func:`estimate_metric` and :func:`compare_metric`. The seed is fixed: same arguments, same numbers.
 """
 
 from __future__ import annotations

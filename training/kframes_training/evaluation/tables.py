@@ -37,9 +37,9 @@ GROUP_ORDER = ("all", "1 span", "2 spans", "3 spans or more", "< 3 min", "3-15 m
 WORDS = (
     "KFR: share of the chosen frames that show evidence. SHR: share of the evidence spans that are shown. "
     "UKSS: their balance (KFS-Bench), geometric mean. mIoU: overlap of clips with the true ones. "
-    "Candidates only: no other frame may be taken. Any frame: ends of clips move to cuts and k frames are spread inside; "
-    "a selector over scores first chooses k distinct candidates, which become clips, so it gains little where k is near "
-    "the number of candidates."
+    "Candidates only: no other frame may be taken. Any frame: ends of clips move to cuts and k frames are spread "
+    "inside; a selector over scores first chooses k distinct candidates, which become clips, so it gains little where "
+    "k is near the number of candidates."
 )
 
 

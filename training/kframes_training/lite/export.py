@@ -1,8 +1,8 @@
 """Makes the files of lite from published weights: ``python -m kframes_training.lite.export OUT``.
 
 ``vision.onnx`` is EfficientNet-Lite2 (float16) with windows averaged from one feature map; ``text.onnx`` is
-all-MiniLM-L6-v2 (int8 by rows) with its mean pooling; ``names.txt`` and ``names.npy`` hold the names of the classes and their
-embeddings. Nothing is trained; all of it follows from the weights.
+all-MiniLM-L6-v2 (int8 by rows) with its mean pooling; ``names.txt`` and ``names.npy`` hold the names of the classes and
+their embeddings. Nothing is trained; all of it follows from the weights.
 """
 
 from __future__ import annotations
@@ -174,15 +174,15 @@ def main() -> None:
     save_names(out)
     for file in sorted(out.iterdir()):
         if file.suffix in (".onnx", ".json", ".npy", ".txt"):
-            print(
-                f"{file.name}: {file.stat().st_size / 1e6:.2f} MB, sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
-            )
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            print(f"{file.name}: {file.stat().st_size / 1e6:.2f} MB, sha256 {digest}")
 
 
 def save_names(out: Path) -> None:
     """Write ``names.txt``, a class a line, and ``names.npy``, their (classes, 384) embeddings by ``text.onnx``."""
-    from kframes_plugin.selectors.lite.text import TextEncoder
     from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+    from kframes_plugin.selectors.lite.text import TextEncoder
 
     (out / "names.txt").write_text("\n".join(_IMAGENET_CATEGORIES) + "\n", encoding="utf-8")
     embeddings = TextEncoder(out)([TEMPLATE.format(name) for name in _IMAGENET_CATEGORIES])

@@ -1,8 +1,8 @@
-"""The answerer of stage 3 for SynthScenes: a tiny MLLM that reads k frames and a multiple-choice question, then is frozen.
+"""The frozen answerer of stage 3 for SynthScenes: a tiny MLLM that reads k frames and a multiple-choice question.
 
 It is built like nano (same tower, same tokenizer) and trained on train videos with frames that hold the evidence or
-miss it, so that what it answers depends on the frames it is given. It writes the answer ("red"); an option's probability
-is how likely that text is. (Asked for the letter of an option it stayed at chance for 1,500 steps.)
+miss it, so that what it answers depends on the frames it is given. It writes the answer ("red"); an option's
+probability is how likely that text is. (Asked for the letter of an option it stayed at chance for 1,500 steps.)
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Frames and words in one space: nano's vision tokens are refitted to be the sum of the words that describe the frame.
 
-Every word gets a direction of its own. The last linear layer of the merger is fitted (ridge regression) so that a frame's
-token is the sum of the directions of its background, texture, label, and of the colour, shape, size and motion of its
-things; the words' embeddings start at the same directions. So "red" and a frame that shows red are alike from the first
-step, as they are in a pretrained model. Without it the language model stayed at chance for a thousand steps.
+Every word gets a direction of its own. The last linear layer of the merger is fitted (ridge regression) so that a
+frame's token is the sum of the directions of its background, texture, label, and of the colour, shape, size and motion
+of its things; the words' embeddings start at the same directions. So "red" and a frame that shows red are alike from
+the first step, as they are in a pretrained model. Without it the language model stayed at chance for a thousand steps.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ def all_names() -> list[tuple[str, ...]]:
 
 
 def directions(width: int) -> dict[tuple[str, ...], Tensor]:
-    """A direction for every name, (width,) of length 1, the same on every machine; at right angles where there is room."""
+    """A direction for every name, (width,) of length 1, the same on every machine.
+
+    They are at right angles where there is room.
+    """
     names = all_names()
     rows = torch.randn(len(names), width, generator=torch.Generator().manual_seed(0))
     if len(names) <= width:
@@ -112,7 +115,7 @@ def fit_tokens(
 def start_words(
     model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, length: float = 0.7
 ) -> None:
-    """Start the embeddings of the words of sight at their directions, ``length`` long (as long as a fresh embedding)."""
+    """Start the embeddings of the attributes' words at their directions, ``length`` long (as a fresh embedding is)."""
     table = model.get_input_embeddings().weight
     for name, towards in directions(table.shape[1]).items():
         if len(name) > 1:

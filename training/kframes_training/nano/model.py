@@ -91,7 +91,7 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1200) -> PreTrainedT
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLProcessor:
-    """The processor that turns any picture into 16 patches of a 56 x 56 square (of a square picture; KFrames sends those)."""
+    """The processor that turns a picture into the 16 patches of a 56 x 56 square; KFrames sends square ones."""
     pixels = {"shortest_edge": FRAME * FRAME, "longest_edge": FRAME * FRAME}
     sizes: dict[str, Any] = {
         "size": pixels,
@@ -109,8 +109,14 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLProcessor:
     )
 
 
-def nano_config(tokenizer: PreTrainedTokenizerFast, *, width: int = 192, layers: int = 6, vision_width: int = 96,
-                vision_layers: int = 4) -> Qwen2_5_VLConfig:  # fmt: skip
+def nano_config(
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    width: int = 192,
+    layers: int = 6,
+    vision_width: int = 96,
+    vision_layers: int = 4,
+) -> Qwen2_5_VLConfig:
     """The shape of nano: 6 x 192 language model with heads of 32, 4 x 96 vision tower; 5.9 M parameters."""
     token = tokenizer.convert_tokens_to_ids
     text = {
@@ -150,7 +156,10 @@ def nano_config(tokenizer: PreTrainedTokenizerFast, *, width: int = 192, layers:
 
 
 def build_nano(tokenizer: PreTrainedTokenizerFast, seed: int = 0, **shape: int) -> Qwen2_5_VLForConditionalGeneration:
-    """nano with fresh weights, scaled so that it trains (embeddings std .05, linear layers 1/sqrt(fan_in), keys = queries)."""
+    """nano with fresh weights, scaled so that it trains.
+
+    The standard deviation of embeddings is .05, that of linear layers 1/sqrt(fan_in); keys begin as queries.
+    """
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(nano_config(tokenizer, **shape))
     for module in model.modules():
@@ -168,8 +177,8 @@ def build_nano(tokenizer: PreTrainedTokenizerFast, seed: int = 0, **shape: int) 
 def _like_attends_to_like(attention: Any) -> None:
     """Start with keys = queries; half of the heads compare by the slowly turning pairs of the rotary embedding only.
 
-    The fast pairs turn many times between a frame and the query, so there a match looks like chance. The other heads keep
-    all pairs: they find what stands next to a token.
+    The fast pairs turn many times between a frame and the query, so there a match looks like chance. The other heads
+    keep all pairs: they find what stands next to a token.
     """
     heads, size = attention.config.num_attention_heads, attention.head_dim
     gain = torch.full((size // 2,), 0.1)

@@ -112,7 +112,8 @@ def train_vision(
     """
     visual = model.model.visual
     torch.manual_seed(seed)
-    head = head or nn.Linear(visual.config.out_hidden_size, WIDTH)
+    if head is None:
+        head = nn.Linear(visual.config.out_hidden_size, WIDTH)
     parameters = [*visual.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
     rng, began = Random(f"vision {seed}"), time.monotonic()

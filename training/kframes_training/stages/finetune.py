@@ -41,14 +41,14 @@ def freeze_vision(model: Any) -> None:
         parameter.requires_grad_("merger" in name)
 
 
-def settings_of(config: dict[str, Any]) -> CheckpointSettings:
-    """What goes into ``kframes.json`` beside the weights, so that the checkpoint is used as it was trained."""
+def read_settings(config: dict[str, Any]) -> CheckpointSettings:
+    """Return what goes into ``kframes.json`` beside the weights, so that the checkpoint is used as it was trained."""
     reading = dict(config["kframes"])
     return CheckpointSettings(format=PromptFormat(**reading.pop("format")), **reading)
 
 
-def lora_of(config: dict[str, Any], model: Any) -> LoraConfig | None:
-    """LoRA on the language model and the merger; None for full weights, or for a model that has its adapter already."""
+def make_lora(config: dict[str, Any], model: Any) -> LoraConfig | None:
+    """Make LoRA for the language model and the merger; None for full weights, or a model with its adapter."""
     if not config.get("lora") or hasattr(model, "peft_config"):
         return None
     return LoraConfig(target_modules=LORA_LAYERS, task_type="CAUSAL_LM", **config["lora"])
@@ -71,7 +71,7 @@ def train_sft(model: Any, processor: Any, config: dict[str, Any], stage: str, fo
         ValueError: a source of data or a task that there is not.
     """
     check_data(config)
-    reading, plan = settings_of(config), config[f"stage{stage}"]
+    reading, plan = read_settings(config), config[f"stage{stage}"]
     rows = sft_dataset(
         range(*plan["videos"]),
         candidates=reading.candidates,
@@ -86,7 +86,7 @@ def train_sft(model: Any, processor: Any, config: dict[str, Any], stage: str, fo
         SFTConfig(max_length=None, completion_only_loss=True, **run.arguments(**plan["trainer"])),
         train_dataset=rows,
         processing_class=processor,
-        peft_config=lora_of(config, model),
+        peft_config=make_lora(config, model),
         callbacks=[JsonlLog(folder / "metrics.jsonl")],
     )
     train_or_resume(trainer, folder)
@@ -109,20 +109,22 @@ def train_rl(
         ValueError: a source of data that there is not.
     """
     check_data(config)
-    reading, plan = settings_of(config), dict(config["stage3"])
+    reading, plan = read_settings(config), dict(config["stage3"])
     seeds, k, named = range(*plan.pop("videos")), plan.pop("k"), plan.pop("answerer")
     size = tuple(config["frame"])
     rows, asked = grpo_dataset(seeds, candidates=reading.candidates, size=size, fmt=reading.format)
-    rewards = reward_functions(answerer or answerer_of(named, asked, size), k=k, fmt=reading.format)
+    if answerer is None:
+        answerer = load_answerer(named, asked, size)
+    rewards = reward_functions(answerer, k=k, fmt=reading.format)
     trainer = train_grpo(
-        model, processor, rows, rewards, folder, lora=lora_of(config, model), train_merger=True, **plan
+        model, processor, rows, rewards, folder, lora=make_lora(config, model), train_merger=True, **plan
     )
     save(trainer, processor, reading, folder / "final")
     return trainer
 
 
-def answerer_of(name: str, asked: list[tuple[Video, Question]], size: tuple[int, int]) -> Answerer:
-    """The answerer of a recipe: "oracle", which knows where the evidence is, or a model by its name."""
+def load_answerer(name: str, asked: list[tuple[Video, Question]], size: tuple[int, int]) -> Answerer:
+    """Load the answerer of a recipe: "oracle", which knows where the evidence is, or a model by its name."""
     if name != "oracle":
         return mllm_answerer(name, asked, size)
     spans = [[(video.scenes[i].start, video.scenes[i].end) for i in question.evidence] for video, question in asked]
@@ -176,7 +178,7 @@ def main(given: Sequence[str] | None = None) -> None:
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     if arguments.full:
         config["lora"] = None
-    model = load_model(arguments.model or config["model"], full=not config.get("lora"))
+    model = load_model(config["model"] if arguments.model is None else arguments.model, full=not config.get("lora"))
     width, height = config["frame"]
     pixels = {"shortest_edge": width * height, "longest_edge": width * height}
     processor = AutoProcessor.from_pretrained(config["model"], size=pixels)

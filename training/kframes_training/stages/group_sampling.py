@@ -115,10 +115,20 @@ class SharesPrompts:
         return [_ended(line, trainer.eos_token_ids) for line in written.tolist()], None
 
     def _get_per_token_logps_and_entropies(
-        self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, batch_size: int | None = None,
-        compute_entropy: bool = False, *, pixel_values: Tensor, image_grid_thw: Tensor, num_images: Sequence[int],
-        mm_token_type_ids: Tensor, **others: Any,
-    ) -> tuple[Tensor, Tensor | None, None]:  # fmt: skip
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        *,
+        pixel_values: Tensor,
+        image_grid_thw: Tensor,
+        num_images: Sequence[int],
+        mm_token_type_ids: Tensor,
+        **others: Any,
+    ) -> tuple[Tensor, Tensor | None, None]:
         """As GRPOTrainer's: (B, C) log-probabilities and entropies of the last ``logits_to_keep`` tokens."""
         trainer: Any = self
         length = input_ids.shape[1] - logits_to_keep

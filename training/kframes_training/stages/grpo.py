@@ -34,8 +34,14 @@ class SharedPromptGRPOTrainer(SharesPrompts, ClipGRPOTrainer):
 RewardFunction = Callable[..., list[float]]
 
 
-def grpo_row(frames: Sequence[Frame], query: str, question: int, answer: int, duration: float,
-             fmt: PromptFormat = DEFAULT_FORMAT) -> dict[str, Any]:  # fmt: skip
+def grpo_row(
+    frames: Sequence[Frame],
+    query: str,
+    question: int,
+    answer: int,
+    duration: float,
+    fmt: PromptFormat = DEFAULT_FORMAT,
+) -> dict[str, Any]:
     """One row of stage 3.
 
     Args:

@@ -53,8 +53,7 @@ class VideoFrames:
         """The candidates of a video."""
         if video_id not in self._held:
             with OpenVideo(self.files[video_id]) as video:
-                seen = video.candidates(self.candidates, self.size)
-            self._held[video_id] = seen
+                self._held[video_id] = video.candidates(self.candidates, self.size)
             while len(self._held) > HELD:
                 self._held.popitem(last=False)
         return self._held[video_id]
@@ -84,9 +83,11 @@ def sft_dataset(
     rows = store.read(folder, f"stage{stage}", split)
 
     def read(columns: dict[str, list[int]]) -> dict[str, list[Any]]:
-        found = [sft_row(frames(row["video_id"]), *text_of(row, frames(row["video_id"]), fmt), fmt)
-                 for row in (rows[number] for number in columns["number"])]  # fmt: skip
-        return {key: [row[key] for row in found] for key in found[0]}
+        made = []
+        for row in (rows[number] for number in columns["number"]):
+            shown = frames(row["video_id"])
+            made.append(sft_row(shown, *write_task(row, shown, fmt), fmt))
+        return {key: [row[key] for row in made] for key in made[0]}
 
     return Dataset.from_dict({"number": list(range(len(rows)))}).with_transform(read)
 
@@ -110,8 +111,8 @@ def grpo_dataset(
 
     def one(number: int) -> Row:
         row = asked[number]
-        seen = frames(row["video_id"])
-        return grpo_row(seen, row["question"], number, row["answer"], seen.duration, fmt)
+        shown = frames(row["video_id"])
+        return grpo_row(shown, row["question"], number, row["answer"], shown.duration, fmt)
 
     def read(columns: dict[str, list[int]]) -> dict[str, list[Any]]:
         made = {number: one(number) for number in dict.fromkeys(columns["number"])}
@@ -120,13 +121,13 @@ def grpo_dataset(
     return Dataset.from_dict({"number": list(range(len(asked)))}).with_transform(read), asked
 
 
-def evidence_of(asked: Sequence[Row]) -> list[list[Span]]:
-    """The spans that hold the answer of every question, as ``rewards.oracle_answerer`` takes them."""
+def list_evidence(asked: Sequence[Row]) -> list[list[Span]]:
+    """List the spans that hold the answer of every question, as ``rewards.oracle_answerer`` takes them."""
     return [[(start, end) for start, end in row["evidence"]] for row in asked]
 
 
-def text_of(row: Row, frames: Sequence[Frame], fmt: PromptFormat) -> tuple[str, str]:
-    """What is asked and what is to be answered in a row of stage 1 or 2, times written as ``fmt`` says."""
+def write_task(row: Row, frames: Sequence[Frame], fmt: PromptFormat) -> tuple[str, str]:
+    """Write what is asked and what is to be answered in a row of stage 1 or 2, times as ``fmt`` says."""
     times, duration = [frame.timestamp for frame in frames], row["duration"]
     span = _written(row, times, fmt)
     if row["task"] == "describe":
@@ -142,7 +143,8 @@ def _written(row: Row, times: Sequence[float], fmt: PromptFormat) -> str:
         return f"{row['start']:.1f} to {row['end']:.1f}"
     inside = [index for index, time in enumerate(times) if row["start"] <= time < row["end"]]
     middle = (row["start"] + row["end"]) / 2
-    inside = inside or [min(range(len(times)), key=lambda index: abs(times[index] - middle))]
+    if not inside:
+        inside = [min(range(len(times)), key=lambda index: abs(times[index] - middle))]
     return f"{inside[0]} to {inside[-1] + 1}"
 
 

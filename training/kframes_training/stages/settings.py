@@ -115,11 +115,21 @@ class JsonlLog(TrainerCallback):  # type: ignore[misc]
     def __init__(self, path: str | Path) -> None:
         self.path, self.began = Path(path), time.monotonic()
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
-               logs: dict[str, Any] | None = None, **kwargs: Any) -> None:  # fmt: skip
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if not state.is_world_process_zero:  # one line, however many GPUs
             return
-        line = {"step": state.global_step, "seconds": round(time.monotonic() - self.began, 1), **(logs or {})}
+        line = {
+            "step": state.global_step,
+            "seconds": round(time.monotonic() - self.began, 1),
+            **(logs if logs is not None else {}),
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             # six digits, not six decimals: a learning rate is 1e-6

@@ -2,11 +2,11 @@
 
     name(scores, times, k, *, duration, features=None, query=None, seed=0, faithful=False, **parameters) -> indices
 
-``scores`` (n,) one a candidate, higher is better; ``times`` (n,) seconds, rising; ``features`` (n, d) and ``query`` (d,)
-of unit norm where a scorer has them. Mended (the default): exactly min(k, n) distinct candidates in time order, whatever
-the scores; where scores alone decide, equal ones are spread over time. Faithful: as the original does it, faults
-included: duplicates, fewer than k, an error. ``oracle`` also takes ``truth``, the true spans in seconds. Parameters that
-an algorithm does not have are ignored.
+``scores`` (n,) one a candidate, higher is better; ``times`` (n,) seconds, rising; ``features`` (n, d) and ``query``
+(d,) of unit norm where a scorer has them. Mended (the default): exactly min(k, n) distinct candidates in time order,
+whatever the scores; where scores alone decide, equal ones are spread over time. Faithful: as the original does it,
+faults included: duplicates, fewer than k, an error. ``oracle`` also takes ``truth``, the true spans in seconds.
+Parameters that an algorithm does not have are ignored.
 """
 
 from collections.abc import Callable, Mapping

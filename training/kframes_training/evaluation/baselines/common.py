@@ -13,7 +13,7 @@ from kframes_plugin.clips.sharing import choose_best, share_by_remainder
 
 
 def finite(scores: ArrayLike) -> Floats:
-    """Scores (n,) in which a NaN or -inf is the lowest finite score and +inf the highest; all 0 where none is finite."""
+    """Scores (n,) where a NaN or -inf is the lowest finite score and +inf the highest; all 0 where none is finite."""
     values = np.array(scores, np.float64).reshape(-1)
     known = np.isfinite(values)
     if not known.any():

@@ -1,7 +1,7 @@
 """MDP3 (arXiv 2501.02885, ICCV 2025): a determinantal point process over relevance and diversity, chosen greedily.
 
-K(x, y) = sum over a in {1/8, 1/4, 1/2, 1, 2} of exp(-|x - y|^2 / 2a). Gain of frame i: (2 / lam) log K(q, i) + log d_i^2,
-with d_i^2 what the frames chosen so far leave of K(i, i) (incremental Cholesky).
+K(x, y) = sum over a in {1/8, 1/4, 1/2, 1, 2} of exp(-|x - y|^2 / 2a). Gain of frame i: (2 / lam) log K(q, i) +
+log d_i^2, with d_i^2 what the frames chosen so far leave of K(i, i) (incremental Cholesky).
 """
 
 from __future__ import annotations

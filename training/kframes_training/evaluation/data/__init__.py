@@ -67,8 +67,8 @@ def kind_of(file: Path) -> str:
         if marks <= set(first):
             return kind
     raise ValueError(
-        f"{file} is of no known data set: its first row has the fields {', '.join(sorted(first)) or 'none'}; rows of your "
-        'own need "video" and "query", or name one of ' + ", ".join(READERS)
+        f"{file} is of no known data set: its first row has the fields {', '.join(sorted(first)) or 'none'}; rows "
+        'of your own need "video" and "query", or name one of ' + ", ".join(READERS)
     )
 
 

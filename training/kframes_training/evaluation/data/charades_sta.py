@@ -1,4 +1,4 @@
-"""Charades-STA: ``charades_sta_test.txt``, lines "3MSZA 24.3 30.4##person turn a light on.": video, start, end, sentence.
+"""Charades-STA: ``charades_sta_test.txt``, lines "3MSZA 24.3 30.4##person turn a light on.": video, span, sentence.
 
 Videos are ``<video>.mp4``. An end that is written a little after the end of the video is left as it is.
 """

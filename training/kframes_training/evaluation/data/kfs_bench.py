@@ -1,7 +1,7 @@
 """KFS-Bench: ``lvb_anno.csv`` or ``vidmme_anno.csv``, the true scenes for questions of LongVideoBench or Video-MME.
 
-Columns: id (of the question in its own data set), segment_id, scene_id, start, end ("h:mm:ss" or "m:ss"). Segments of one
-scene_id are one scene. Times are whole seconds, and the last one belongs to the segment: [start, end + 1).
+Columns: id (of the question in its own data set), segment_id, scene_id, start, end ("h:mm:ss" or "m:ss"). Segments of
+one scene_id are one scene. Times are whole seconds, and the last one belongs to the segment: [start, end + 1).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """LV-Haystack: the parquet of LVHaystack/LongVideoHaystack.
 
-Columns: video_id, vclip_id, question, options (A to E), answer (letter), frame_indexes_video and frame_indexes_vclip (the
-true frames), video_metadata (frame_rate, video_duration, vclip_duration, vclip_interval_in_video ...). Truth is points:
-index / frame_rate. The videos are Ego4D's; where only the cut clips (``<vclip_id>.mp4``) are there, those are used.
+Columns: video_id, vclip_id, question, options (A to E), answer (letter), frame_indexes_video and frame_indexes_vclip
+(the true frames), video_metadata (frame_rate, video_duration, vclip_duration, vclip_interval_in_video ...). Truth is
+points: index / frame_rate. The videos are Ego4D's; where only the cut clips (``<vclip_id>.mp4``) are there, those are
+used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""MLVU: the folder ``json`` of MLVU/MVLU with one file a task (1_plotQA.json, 2_needle.json ... 9_summary.json), or one file.
+"""MLVU: the folder ``json`` of MLVU/MVLU with one file a task (1_plotQA.json ... 9_summary.json), or one file.
 
-Fields: video, duration (seconds), question, candidates (texts), answer (a text), question_type (plotQA, findNeedle, ego,
-count, order, anomaly_reco, topic_reasoning ...). Videos are ``video/<task>/<video>``. Tasks that ask for free text
+Fields: video, duration (seconds), question, candidates (texts), answer (a text), question_type (plotQA, findNeedle,
+ego, count, order, anomaly_reco, topic_reasoning ...). Videos are ``video/<task>/<video>``. Tasks that ask for free text
 (8_sub_scene, 9_summary) have no candidates: they are read without options. Needle QA is ``question_type`` findNeedle.
 """
 

@@ -3,9 +3,9 @@
     {"video": "match.mp4", "query": "When is the goal scored?", "question": "Who scored?", "options": ["Ann", "Bo"],
      "answer": "B", "spans": [[61, 74.5]], "points": [63.0], "duration": 5400, "groups": {"kind": "sport"}, "id": "q1"}
 
-``query`` is for the selector, ``question`` for the answerer; one stands for the other where it is missing. ``answer`` is a
-letter, an index from 0, or an option's text. ``spans``: every span is one piece of evidence; ``scenes``, a list of lists
-of spans, where one piece is seen in several spans. An empty list of spans says that nothing in the video matches.
+``query`` is for the selector, ``question`` for the answerer; one stands for the other where it is missing. ``answer``
+is a letter, an index from 0, or an option's text. ``spans``: every span is one piece of evidence; ``scenes``, a list of
+lists of spans, where one piece is seen in several spans. An empty list of spans says that nothing in the video matches.
 ``duration`` is not needed.
 """
 

@@ -26,8 +26,8 @@ def haystack_scores(
     Returns:
         ``precision``: share of the chosen with a true one near; ``recall``: share of the true with a chosen one near;
         ``f1``: their harmonic mean. All 0 where a side is empty. ``annd``: mean seconds from a chosen frame to the
-        nearest true one; None where a side is empty, for 0 would be the best distance there is. ``skipped``: 1 where the original leaves the item out (an empty
-        side), so that its mean can be had too.
+        nearest true one; None where a side is empty, for 0 would be the best distance there is. ``skipped``: 1 where
+        the original leaves the item out (an empty side), so that its mean can be had too.
     """
     if not len(predicted) or not len(true):
         return {"precision": 0.0, "recall": 0.0, "f1": 0.0, "annd": None, "skipped": 1.0}

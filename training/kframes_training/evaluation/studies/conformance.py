@@ -4,8 +4,8 @@
 
 Cases: constant scores, fewer candidates than k, one spike, a NaN among ordinary scores, and ordinary scores; each with
 k = 1, 2, 3, 7, 8, 31, 33, 64, 100 and five seeds. kframes is asked for the same k frames of the same candidates, with
-the clips that its own rule reads from the scores. What is not exactly min(k, n) distinct candidates, is an error, or raises
-one is counted; so are different answers to one seed.
+the clips that its own rule reads from the scores. What is not exactly min(k, n) distinct candidates, is an error, or
+raises one is counted; so are different answers to one seed.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def list_tables(report: Mapping[str, Any]) -> list[Table]:
             ]
         )
     title = (
-        f"k in {{{', '.join(map(str, report['ks']))}}}; {COUNT} candidates ({FEW} or fewer where n < k); five seeds; an "
-        "error counts as not exactly k; Jaccard over seeds on ordinary scores, mean over k"
+        f"k in {{{', '.join(map(str, report['ks']))}}}; {COUNT} candidates ({FEW} or fewer where n < k); five seeds; "
+        "an error counts as not exactly k; Jaccard over seeds on ordinary scores, mean over k"
     )
     return [Table(title, head, rows)]
 

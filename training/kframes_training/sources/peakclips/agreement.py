@@ -1,4 +1,4 @@
-"""How far labels agree: with the truth, where it is known (SynthScenes), and with those of another seed or annotator."""
+"""How far labels agree: with the truth where it is known (SynthScenes), or with those of another seed or annotator."""
 
 from __future__ import annotations
 

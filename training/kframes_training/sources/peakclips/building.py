@@ -78,8 +78,11 @@ class VideoWorker:
 
     def __init__(self, plan: Plan, annotator: Annotator | None = None, similarity: Similarity | None = None) -> None:
         self.plan = plan
-        similarity = similarity or similarity_by_name(plan.similarity, plan.device)
-        self.tools = Tools(annotator or annotator_of(plan), plan.work / "steps", similarity, plan.redo)
+        if similarity is None:
+            similarity = similarity_by_name(plan.similarity, plan.device)
+        if annotator is None:
+            annotator = load_annotator(plan)
+        self.tools = Tools(annotator, plan.work / "steps", similarity, plan.redo)
         self._runner = asyncio.Runner()
 
     def close(self) -> None:
@@ -113,8 +116,8 @@ class VideoWorker:
         return await annotate(source, given, self.tools, self.plan.settings)
 
 
-def annotator_of(plan: Plan) -> Annotator:
-    """The annotator that a plan names.
+def load_annotator(plan: Plan) -> Annotator:
+    """Load the annotator that a plan names.
 
     Raises:
         ValueError: an unknown name.
@@ -124,7 +127,7 @@ def annotator_of(plan: Plan) -> Annotator:
     if kind == "oracle":
         from kframes_training.sources.peakclips.oracle import SynthOracle
 
-        return SynthOracle(float(rest or 0), plan.seed)
+        return SynthOracle(float(rest) if rest else 0.0, plan.seed)
     if kind in ("http", "https"):
         try:
             from kframes_training.sources.peakclips.openai_writer import OpenAIWriter
@@ -176,17 +179,11 @@ def build(
     """
     if engine not in ("local", "ray") or workers < 1:
         raise ValueError(f"engine must be local or ray, workers at least 1; got {engine!r} and {workers}")
-    if (annotator or similarity) and (engine, workers) != ("local", 1):
+    if (annotator is not None or similarity is not None) and (engine, workers) != ("local", 1):
         raise ValueError("an annotator or similarity of your own works with engine='local' and workers=1")
-    tell = progress or (lambda done, of: None)
-    if engine == "ray":
-        try:
-            from kframes_training.sources.peakclips.ray_engine import run_on_ray
-        except ImportError as error:
-            raise AnnotatorError(f"cannot run on Ray: {error}; run: pip install 'kframes[ray]'") from error
-        parts = list(_told(run_on_ray(sources, plan, workers), len(sources), tell))
-    elif workers > 1:
-        parts = list(_told(_in_processes(sources, plan, workers), len(sources), tell))
+    tell = progress if progress is not None else lambda done, of: None
+    if engine == "ray" or workers > 1:
+        parts = list(_told(_run_apart(sources, plan, engine, workers), len(sources), tell))
     else:
         with closing(VideoWorker(plan, annotator, similarity)) as worker:
             parts = _in_this_process(sources, worker, tell)
@@ -194,8 +191,8 @@ def build(
     log = costs(plan.cache, *prices)
     write_cost_log(plan.work / "cost.jsonl", log)
     about = {
-        "annotator": annotator.id if annotator else plan.annotator,
-        "similarity": similarity.id if similarity else plan.similarity,
+        "annotator": annotator.id if annotator is not None else plan.annotator,
+        "similarity": similarity.id if similarity is not None else plan.similarity,
         "seed": plan.seed,
         "settings": asdict(plan.settings),
         "cost": total(log),
@@ -213,7 +210,6 @@ def merged(sources: Sequence[Source], parts: Iterable[tuple[str, Tables]]) -> Ta
 
 def write_cost_log(path: Path, lines: Sequence[Row]) -> None:
     """One JSON object a line and answer."""
-
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
@@ -247,6 +243,16 @@ def _in_processes(sources: Sequence[Source], plan: Plan, workers: int) -> Iterat
     context = multiprocessing.get_context("spawn")  # a forked child hangs in torch's and libav's threads
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(plan,)) as pool:
         yield from pool.map(_annotate, sources)
+
+
+def _run_apart(sources: Sequence[Source], plan: Plan, engine: str, workers: int) -> Iterable[tuple[str, Tables]]:
+    if engine != "ray":
+        return _in_processes(sources, plan, workers)
+    try:
+        from kframes_training.sources.peakclips.ray_engine import run_on_ray
+    except ImportError as error:
+        raise AnnotatorError(f"cannot run on Ray: {error}; run: pip install 'kframes[ray]'") from error
+    return run_on_ray(sources, plan, workers)
 
 
 def _told(parts: Iterable[tuple[str, Tables]], of: int, tell: Progress) -> Iterator[tuple[str, Tables]]:

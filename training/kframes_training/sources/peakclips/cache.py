@@ -1,6 +1,6 @@
 """Answers that were paid for, one file each under the digest of their question, and the log of what they cost.
 
-A file is there with all of its content or not at all, so a build that is killed loses only answers that had not come yet.
+A file is there with all of its content or not at all, so a build that is killed loses only answers under way.
 """
 
 from __future__ import annotations

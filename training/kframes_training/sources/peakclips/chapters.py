@@ -72,7 +72,7 @@ def _parted(likeness: NDArray[np.float64], limit: float) -> list[list[int]]:
 
 
 def alike(captions: Sequence[str], colours: Sequence[Sequence[float]], measure: str) -> NDArray[np.float64]:
-    """(n, n) likeness of scenes, 0 to 1: cosine of their captions' weighted words, shared colours, or the mean of both."""
+    """(n, n) likeness of scenes, 0 to 1: cosine of captions' weighted words, shared colours, or the mean of both."""
     parts = []
     if measure in ("captions", "both"):
         parts.append(_words_alike(captions))
@@ -99,8 +99,9 @@ def _words_alike(captions: Sequence[str]) -> NDArray[np.float64]:
 
 
 def boundary_f1(found: Sequence[Span], true: Sequence[Span], tolerance: float = 1.0) -> float:
-    """F1 of the inner boundaries of chapters, 0 to 1; one is right within ``tolerance`` seconds of a true one of its own.
+    """F1 of the inner boundaries of chapters, 0 to 1.
 
+    A boundary is right within ``tolerance`` seconds of a true one that no other has taken.
     Where neither side has a boundary they agree: 1.
     """
     ours, theirs = [span[0] for span in found[1:]], [span[0] for span in true[1:]]

@@ -11,89 +11,73 @@ from typing import Annotated, Any
 
 import typer
 
-from kframes_training.rows import P1_SCORE, P2_SCORE, Row
+from kframes_training.rows import Row
 from kframes_training.sources.peakclips.building import ANNOTATORS, Plan, Progress, build
-from kframes_training.sources.peakclips.chapters import THRESHOLDS
 from kframes_training.sources.peakclips.checking import check, lines
 from kframes_training.sources.peakclips.estimate import estimate
 from kframes_training.sources.peakclips.media import Source, sources
-from kframes_training.sources.peakclips.pipeline import STEPS, Tables
+from kframes_training.sources.peakclips.options import (
+    CostOptions,
+    DataOptions,
+    LabelOptions,
+    ModelOptions,
+    RunOptions,
+    ScoreOptions,
+    take_groups,
+)
+from kframes_training.sources.peakclips.pipeline import Tables
 from kframes_training.sources.peakclips.prompts import GIVEN
-from kframes_training.sources.peakclips.refinement import Refinement
-from kframes_training.sources.peakclips.settings import Settings
 from kframes_training.sources.peakclips.store import copy_videos
 
 app = typer.Typer(help="Make query-conditioned clip labels from videos of your own.", no_args_is_help=True)
 
 
 @app.command("build")
+@take_groups
 def build_command(
     videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
     annotator: Annotated[str, typer.Option(help=f"{ANNOTATORS}.")],
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
-    queries: Annotated[
-        Path | None, typer.Option(help='JSON lines {"video_id", "query", "kind"}; without it they are written.')
-    ] = None,
-    similarity: Annotated[str, typer.Option(help="none, openclip:ARCH/WEIGHTS, or frames:MODEL (nano ...).")] = "none",
-    engine: Annotated[str, typer.Option(help="local, or ray.")] = "local",
-    workers: Annotated[int, typer.Option(min=1, help="Processes, or Ray actors.")] = 1,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way together, a worker.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of the annotator; another one asks everything anew.")] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count scenes and say what it would cost.")] = False,
-    price_in: Annotated[float, typer.Option(min=0, help="Of a million tokens read.")] = 0.0,
-    price_out: Annotated[float, typer.Option(min=0, help="Of a million tokens written.")] = 0.0,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before the start where more is expected.")] = None,
-    redo: Annotated[list[str] | None, typer.Option(help=f"Make a step anew: {', '.join(STEPS)}.")] = None,
-    work: Annotated[Path | None, typer.Option(help="Answers and steps, kept for the next run; OUT/.work.")] = None,
-    with_videos: Annotated[bool, typer.Option("--with-videos", help="Copy the videos into the data set.")] = False,
-    licence: Annotated[str, typer.Option(help="Of the videos, as the card shall say.")] = "",
-    split: Annotated[str, typer.Option(help="Of the data set.")] = "train",
-    grouping: Annotated[
-        str, typer.Option(help=f"Of scenes into chapters: {', '.join(THRESHOLDS)}.")
-    ] = Settings.grouping,
-    min_scene: Annotated[float, typer.Option(min=0, help="Shortest scene, seconds.")] = Settings.min_scene,
-    frames_per_scene: Annotated[int, typer.Option(min=1)] = Settings.frames_per_scene,
-    frame_size: Annotated[int, typer.Option(min=1, help="Long side, pixels.")] = Settings.frame_size,
-    queries_per_video: Annotated[float, typer.Option(min=0)] = Settings.queries_per_video,
-    questions_per_video: Annotated[int, typer.Option(min=0)] = Settings.questions_per_video,
-    w_caption: Annotated[float, typer.Option(min=0, help="Weight of the annotator's score.")] = Refinement.w_caption,
-    w_similarity: Annotated[float, typer.Option(min=0, help="Weight of the similarity.")] = Refinement.w_similarity,
-    similarity_low: Annotated[float | None, typer.Option(help="Similarity worth 1; the median of the scenes.")] = None,
-    similarity_high: Annotated[float | None, typer.Option(help="Similarity worth 5; the highest.")] = None,
-    p1: Annotated[float, typer.Option(help="Least score of a P1 clip.")] = P1_SCORE,
-    p2: Annotated[float, typer.Option(help="Least score of a P2 clip.")] = P2_SCORE,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer of a model.")] = 2048,
-    json_schema: Annotated[bool, typer.Option(help="Send the server the form of the answers.")] = True,
-    device: Annotated[str | None, typer.Option(help="For local models: cpu, cuda ...")] = None,
+    *,
+    labels: LabelOptions,
+    scores: ScoreOptions,
+    model: ModelOptions,
+    run: RunOptions,
+    costs: CostOptions,
+    data: DataOptions,
 ) -> None:
-    """Annotate VIDEOS and write a data set. Run it again after a stop: it goes on, and pays for nothing twice."""
-    if unknown := set(redo or ()) - set(STEPS):
-        raise typer.BadParameter(f"--redo must be one of {', '.join(STEPS)}; got {', '.join(sorted(unknown))}")
-    prices, options = (price_in, price_out), {"max_tokens": max_tokens}
+    """Annotate VIDEOS and write a data set. Run it again after a stop: it goes on, and asks nothing twice."""
     try:
-        rule = Refinement(w_caption, w_similarity, similarity_low, similarity_high, p1_score=p1, p2_score=p2)
-        settings = Settings(min_scene, frames_per_scene, frame_size, grouping, None, queries_per_video,
-                            questions_per_video, refinement=rule)  # fmt: skip
-        found = sources(videos, licence)
-        options |= {"json_schema": json_schema} if annotator.startswith("http") else {}
-        plan = Plan(annotator, work or out / ".work", similarity, settings, _given(queries), seed, concurrency, device,
-                    frozenset(redo or ()), options)  # fmt: skip
-        expected = estimate(found, plan, count_scenes=dry_run)
-        for line in expected.lines(prices):
-            typer.echo(f"kframes: {line}", err=True)
-        if dry_run:
+        found = sources(videos, data.licence)
+        more = {"json_schema": model.json_schema} if annotator.startswith("http") else {}
+        plan = Plan(
+            annotator,
+            run.work if run.work is not None else out / ".work",
+            scores.similarity,
+            labels.settings(scores.refinement()),
+            _given(labels.queries),
+            model.seed,
+            model.concurrency,
+            model.device,
+            run.steps(),
+            {"max_tokens": model.max_tokens} | more,
+        )
+        if not _affordable(found, plan, costs):
             return
-        if max_cost is not None and (cost := expected.cost(*prices)) > max_cost:
-            raise typer.BadParameter(
-                f"about {cost:.2f} are expected, more than --max-cost {max_cost:.2f}; nothing was asked"
-            )
         with _bar() as progress:
             tables = build(
-                found, out, plan, engine=engine, workers=workers, split=split, prices=prices, progress=progress
+                found,
+                out,
+                plan,
+                engine=run.engine,
+                workers=run.workers,
+                split=data.split,
+                prices=costs.prices,
+                progress=progress,
             )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    if with_videos:
+    if data.with_videos:
         copy_videos(out, found)
     _tell(found, tables, out)
 
@@ -111,6 +95,20 @@ def check_command(
     except FileNotFoundError as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(json.dumps(report, indent=1, ensure_ascii=False) if as_json else "\n".join(lines(report)))
+
+
+def _affordable(found: list[Source], plan: Plan, costs: CostOptions) -> bool:
+    """Say what is expected; whether the build shall start.
+
+    Raises:
+        ValueError: it costs more than the most that was allowed.
+    """
+    expected = estimate(found, plan, count_scenes=costs.dry_run)
+    for line in expected.lines(costs.prices):
+        typer.echo(f"kframes: {line}", err=True)
+    if not costs.dry_run and costs.max_cost is not None and (cost := expected.cost(*costs.prices)) > costs.max_cost:
+        raise ValueError(f"about {cost:.2f} are expected, more than --max-cost {costs.max_cost:.2f}; nothing was asked")
+    return not costs.dry_run
 
 
 def _given(path: Path | None) -> dict[str, list[Row]]:

@@ -90,7 +90,7 @@ def _of_a_video(scenes: int, given: int, plan: Plan) -> tuple[dict[str, float], 
     """Requests by task, and tokens read and written."""
     settings = plan.settings
     chapters = max(1.0, scenes / SCENES_A_CHAPTER)
-    queries = given or settings.queries_per_video
+    queries = given if given else settings.queries_per_video
     calls = math.ceil(scenes / settings.scenes_a_call)
     listed = PROMPT + scenes * CAPTION
     asks = float(settings.questions_per_video > 0)

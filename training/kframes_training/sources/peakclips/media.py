@@ -66,7 +66,7 @@ def sources(paths: Sequence[str | Path], licence: str = "") -> list[Source]:
     contents: dict[str, tuple[Path, int, str]] = {}
     for file in files:
         size, digest = _content(file)
-        contents.setdefault(digest or str(file), (file, size, digest))
+        contents.setdefault(digest if digest else str(file), (file, size, digest))
     stems = Counter(file.stem for file, _, _ in contents.values())
     found = [
         Source(file.stem if stems[file.stem] == 1 else f"{file.stem}-{digest[:8]}", str(file), size, digest, licence)

@@ -51,7 +51,12 @@ class OpenAIWriter:
         if not self.model:
             raise AnnotatorError(f'{base} says no model; add its name after a #, as "{base}#model"')
         self.url, self.json_schema = base, json_schema
-        self.fields = {"max_tokens": max_tokens, "seed": seed, "temperature": temperature, **(options or {})}
+        self.fields = {
+            "max_tokens": max_tokens,
+            "seed": seed,
+            "temperature": temperature,
+            **(options if options is not None else {}),
+        }
         decided = {**self.fields, "json_schema": json_schema}
         self.id = f"{url} " + " ".join(f"{name}={value}" for name, value in sorted(decided.items()))
         key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")

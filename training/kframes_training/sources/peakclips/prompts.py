@@ -43,8 +43,8 @@ def scene(video_id: str, span: Span, frames: int) -> Prompt:
     text = (
         f"These are {frames} frames of one scene of a video, in time order; the scene lasts from {span[0]:.1f} to "
         f"{span[1]:.1f} seconds.\n"
-        "Describe the scene in one sentence of at most 40 words: who or what is seen, doing what, where. Copy text that "
-        "can be read. Say nothing that the frames do not show.\n"
+        "Describe the scene in one sentence of at most 40 words: who or what is seen, doing what, where. Copy text "
+        "that can be read. Say nothing that the frames do not show.\n"
         'Answer with nothing but JSON: {"caption": "..."}'
     )
     return Prompt("scene", text, {"video_id": video_id, "spans": [span]})
@@ -114,8 +114,8 @@ def questions(video_id: str, caption: str, spans: Sequence[Span], captions: Sequ
     text = (
         f"A video: {caption}\nIts scenes:\n{_listed(spans, captions)}\n"
         f"Write {count} multiple-choice questions that can only be answered by who sees certain scenes. Each has four "
-        "different options, one of them right (answer: its index, 0 to 3), the others plausible; scenes: the numbers of "
-        "the scenes that hold the answer; kind: one of needle, attribute, action, order, count.\n"
+        "different options, one of them right (answer: its index, 0 to 3), the others plausible; scenes: the numbers "
+        "of the scenes that hold the answer; kind: one of needle, attribute, action, order, count.\n"
         'Answer with nothing but JSON: {"questions": [{"question": "...", "kind": "...", "options": ["...", "...", '
         '"...", "..."], "answer": 0, "scenes": [1]}]}'
     )

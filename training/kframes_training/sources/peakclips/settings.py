@@ -8,6 +8,15 @@ from random import Random
 from kframes_training.sources.peakclips.prompts import KINDS
 from kframes_training.sources.peakclips.refinement import Refinement
 
+LEAST = {
+    "min_scene": 0,
+    "frames_per_scene": 1,
+    "frame_size": 1,
+    "queries_per_video": 0,
+    "questions_per_video": 0,
+    "scenes_a_call": 1,
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -39,8 +48,7 @@ class Settings:
     refinement: Refinement = field(default_factory=Refinement)
 
     def __post_init__(self) -> None:
-        for name, least in (("min_scene", 0), ("frames_per_scene", 1), ("frame_size", 1), ("queries_per_video", 0),
-                            ("questions_per_video", 0), ("scenes_a_call", 1)):  # fmt: skip
+        for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}")
         if self.queries_per_video > len(KINDS):

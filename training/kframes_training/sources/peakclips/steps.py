@@ -124,7 +124,7 @@ async def queries(
 async def relevance(
     source: Source, told: Sequence[Row], asked: Sequence[Row], annotator: Annotator, settings: Settings
 ) -> Outcome:
-    """captions and queries -> [{"query", "kind", "scores", "reasons"}]; queries without all of their scores are left out."""
+    """captions and queries -> [{"query", "kind", "scores", "reasons"}]; queries that lack a score are left out."""
     outcome = Outcome()
     items = _Items(source, "relevance", outcome)
     spans, texts = spans_in(told), [row["caption"] for row in told]
@@ -148,7 +148,7 @@ async def relevance(
 async def similarities(
     source: Source, told: Sequence[Row], asked: Sequence[Row], similarity: Similarity, settings: Settings
 ) -> Outcome:
-    """scenes and queries -> [{"query", "similarities": [a scene]}]: that of the scene's frame that goes best with it."""
+    """scenes and queries -> [{"query", "similarities": [a scene]}]: that of the scene's best frame."""
     outcome = Outcome([{"query": row["query"], "similarities": []} for row in asked])
     texts, count = [row["query"] for row in asked], settings.frames_per_scene
     if not texts:

@@ -182,8 +182,16 @@ def _search(draw: Callable[[], Wanted], fits: Callable[[Wanted], bool], tries: i
     return None
 
 
-_NEEDLES = (("colour", "shape"), ("colour", "shape"), ("colour", "shape", "background"), ("label",), ("shape", "background"),
-            ("colour", "background"), ("colour",), ("shape",))  # fmt: skip
+_NEEDLES = (
+    ("colour", "shape"),
+    ("colour", "shape"),
+    ("colour", "shape", "background"),
+    ("label",),
+    ("shape", "background"),
+    ("colour", "background"),
+    ("colour",),
+    ("shape",),
+)
 
 
 def _one(scenes: Sequence[Scene], rng: Random, names: Sequence[str]) -> Wanted | None:

@@ -16,14 +16,14 @@ from kframes_training.sources.synthscenes.world import Scene, Video
 def clips_of(
     scenes: Sequence[Scene], query: Query, *, p1_score: float = P1_SCORE, p2_score: float = P2_SCORE
 ) -> list[Clip]:
-    """The clips of a query: neighbouring scenes of the same priority and reason are one clip; P1 first, then by time."""
+    """The clips of a query, as :func:`kframes_training.rows.clips_of_scores` makes them."""
     spans = [(scene.start, scene.end) for scene in scenes]
     return rows.clips_of_scores(spans, query.scores, query.reasons, p1_score=p1_score, p2_score=p2_score)
 
 
 def video_row(video: Video, rng: Random | None = None) -> dict[str, Any]:
     """The captions of a video on three levels; ``rng`` chooses the wording (default: from the seed)."""
-    rng = rng or Random(f"captions {video.seed}")
+    rng = Random(f"captions {video.seed}") if rng is None else rng
     caption = caption_video(video.chapters, rng)
     chapters = [
         rows.captioned(chapter[0].start, chapter[-1].end, caption_chapter(chapter, rng)) for chapter in video.chapters
