@@ -28,7 +28,7 @@ from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1,
 from kframes_training.sources.peakclips.checking import check
 from kframes_training.sources.peakclips.media import Source, sources
 from kframes_training.sources.peakclips.oracle import SynthOracle, known_video
-from kframes_training.sources.peakclips.pipeline import TABLES, Tables, tables_of
+from kframes_training.sources.peakclips.pipeline import TABLES, Tables, make_tables
 from kframes_training.sources.peakclips.refinement import Refinement
 from kframes_training.sources.peakclips.settings import Settings
 from kframes_training.sources.synthscenes import SPLITS, Video, sample_video, write_video
@@ -142,7 +142,7 @@ async def from_true_cuts(video: Video, settings: Settings, oracle: SynthOracle) 
     asked = (await steps.queries(source, caption, told, oracle, settings)).rows
     judged = (await steps.relevance(source, told, asked, oracle, settings)).rows
     posed = (await steps.questions(source, caption, told, oracle, settings)).rows
-    return tables_of(source, found, told, chapters, caption, judged, {}, posed, [], settings)
+    return make_tables(source, found, told, chapters, caption, judged, {}, posed, [], settings)
 
 
 def timed(work: Path, found: Sequence[Source]) -> dict[str, Any]:

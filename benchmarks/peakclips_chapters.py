@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1, group
 from kframes_training.sources.peakclips.media import colour_shares
-from kframes_training.sources.synthscenes import draw, sample_video
+from kframes_training.sources.synthscenes import paint, sample_video
 from kframes_training.sources.synthscenes.language import caption_scene
 from kframes_training.sources.synthscenes.world import Video
 from PIL import Image
@@ -29,7 +29,7 @@ def scenes_of(video: Video) -> tuple[list[str], list[list[float]]]:
     colours = []
     for scene in video.scenes:
         times = [scene.start + (0.3 + 0.1 * i) * (scene.end - scene.start) for i in range(5)]
-        small = [np.asarray(Image.fromarray(draw(video, time, (64, 48))).resize((32, 32))) for time in times]
+        small = [np.asarray(Image.fromarray(paint(video, time, (64, 48))).resize((32, 32))) for time in times]
         colours.append(np.mean([colour_shares(picture) for picture in small], axis=0).tolist())
     return captions, colours
 

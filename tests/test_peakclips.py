@@ -18,7 +18,7 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("openai")
 
 from datasets import load_dataset
-from kframes_training.rows import clips_of_scores
+from kframes_training.rows import merge_scenes
 from kframes_training.sources.peakclips import prompts, store
 from kframes_training.sources.peakclips.answers import Unusable, read, schema
 from kframes_training.sources.peakclips.building import Plan, build
@@ -31,7 +31,7 @@ from kframes_training.sources.peakclips.media import find_scenes, sources
 from kframes_training.sources.peakclips.oracle import SynthOracle, known_queries
 from kframes_training.sources.peakclips.pipeline import TABLES, Tables
 from kframes_training.sources.peakclips.refinement import Refinement, refined
-from kframes_training.sources.peakclips.settings import Settings, kinds_of
+from kframes_training.sources.peakclips.settings import Settings, choose_kinds
 from kframes_training.sources.synthscenes import (
     qa_row,
     queries,
@@ -101,8 +101,8 @@ def test_every_scene_has_a_score_and_clips_follow_from_them(built: tuple[Path, T
     for row in tables["queries"]:
         assert len(row["scores"]) == len(scenes[row["video_id"]])
         top = sum(clip["end"] - clip["start"] for clip in row["clips"] if clip["priority"] == "P1")
-        wanted = zip(scenes[row["video_id"]], row["scores"], strict=True)
-        assert top == pytest.approx(sum(scene["end"] - scene["start"] for scene, score in wanted if score >= 4.9))
+        expected = zip(scenes[row["video_id"]], row["scores"], strict=True)
+        assert top == pytest.approx(sum(scene["end"] - scene["start"] for scene, score in expected if score >= 4.9))
     assert {row["task"] for row in tables["stage1"]} == {"ground", "describe", "score"}
     assert {row["kind"] for row in tables["queries"]} == {row["task"] for row in tables["stage2"]}
 
@@ -130,9 +130,9 @@ class PictureOracle:
     id = "picture oracle, wrong 1 in 10"
 
     def __call__(self, frames: Any, texts: Any) -> Any:
-        from kframes_training.sources.synthscenes.draw import draw
+        from kframes_training.sources.synthscenes.paint import paint
 
-        video = max((sample_video(seed) for seed in SEEDS), key=lambda v: -self._distance(v, frames, draw))
+        video = max((sample_video(seed) for seed in SEEDS), key=lambda v: -self._distance(v, frames, paint))
         rng = np.random.default_rng(len(frames))
         known = known_queries(video)
         rows = []
@@ -142,10 +142,10 @@ class PictureOracle:
             rows.append([1 - value if rng.random() < 0.03 else value for value in row])
         return np.array(rows)
 
-    def _distance(self, video: Any, frames: Any, draw: Any) -> float:
+    def _distance(self, video: Any, frames: Any, paint: Any) -> float:
         """How unlike the frames are what the video shows at their times."""
         size = frames[0].image.size
-        seen = [draw(video, min(f.timestamp, video.duration - 0.1), size) for f in frames[:6]]
+        seen = [paint(video, min(f.timestamp, video.duration - 0.1), size) for f in frames[:6]]
         return float(
             sum(np.abs(np.asarray(f.image).astype(int) - s).mean() for f, s in zip(frames, seen, strict=False))
         )
@@ -378,16 +378,16 @@ def test_refinement() -> None:
 
 def test_clips_join_neighbours_of_one_reason() -> None:
     spans = [(0.0, 5.0), (5.0, 9.0), (9.0, 12.0), (12.0, 20.0)]
-    found = clips_of_scores(spans, [4.5, 5, 4.95, 2], ["a", "b", "b", ""])
+    found = merge_scenes(spans, [4.5, 5, 4.95, 2], ["a", "b", "b", ""])
     assert found == [Clip(5.0, 12.0, "P1", "b"), Clip(0.0, 5.0, "P2", "a")]
-    assert clips_of_scores(spans, [1, 1, 1, 4.2], [""] * 4) == []
+    assert merge_scenes(spans, [1, 1, 1, 4.2], [""] * 4) == []
 
 
 def test_kinds_are_balanced_and_depend_on_the_video_alone() -> None:
-    drawn = [kind for number in range(700) for kind in kinds_of(f"film {number}", 2.5)]
+    drawn = [kind for number in range(700) for kind in choose_kinds(f"film {number}", 2.5)]
     assert len(drawn) / 700 == pytest.approx(2.5, abs=0.1)
     assert all(150 < drawn.count(kind) < 350 for kind in prompts.KINDS)
-    assert kinds_of("film 1", 2.5) == kinds_of("film 1", 2.5)
+    assert choose_kinds("film 1", 2.5) == choose_kinds("film 1", 2.5)
 
 
 SCORES = prompts.relevance("v", "q", "needle", [(0.0, 1.0), (1.0, 2.0)], ["a", "b"], 0, 2)
@@ -465,7 +465,7 @@ def test_the_cache_asks_once(tmp_path: Path) -> None:
     assert total(log) == {"answers": 1, "tokens_in": 1000, "tokens_out": 10, "requests": 1, "cost": 0.003}
     (tmp_path / "cd").mkdir()
     (tmp_path / "cd" / ".half.tmp").write_text('{"answer"')  # what a killed process leaves behind
-    assert len(list(cache.records())) == 1
+    assert len(list(cache.entries())) == 1
 
 
 # --------------------------------------------------------------------------------------------------- command line

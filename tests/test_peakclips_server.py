@@ -108,7 +108,7 @@ def completion(text: str) -> dict[str, Any]:
     return {"id": "1", "object": "chat.completion", "created": 0, "model": "tiny", "choices": [choice], "usage": usage}
 
 
-def text_of(body: dict[str, Any]) -> str:
+def join_text(body: dict[str, Any]) -> str:
     return "".join(part.get("text", "") for message in body["messages"] for part in message["content"])
 
 
@@ -133,7 +133,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> list[Source]:
 
 def good(body: dict[str, Any]) -> str:
     """What a model that understands would answer."""
-    text = text_of(body)
+    text = join_text(body)
     if '"scores"' in text:
         first, last = map(int, re.search(r"of scenes (\d+) to (\d+)", text).groups())
         scores = [{"scene": n, "score": 5.0 - n % 2, "reason": "r"} for n in range(first, last + 1)]
@@ -163,15 +163,17 @@ def test_what_is_sent_and_what_it_costs(serve: Any, film: list[Source], tmp_path
     assert len(log) == len(server.log)
     for name, key in (("tokens_in", "prompt_tokens"), ("tokens_out", "completion_tokens")):
         assert sum(line[name] for line in log) == sum(entry["usage"][key] for entry in server.log)
-    wanted = sum(e["usage"]["prompt_tokens"] + 2 * e["usage"]["completion_tokens"] for e in server.log) / 1e6
-    assert json.loads((tmp_path / "out" / "build.json").read_text())["cost"]["cost"] == pytest.approx(wanted, abs=1e-6)
+    expected = sum(e["usage"]["prompt_tokens"] + 2 * e["usage"]["completion_tokens"] for e in server.log) / 1e6
+    assert json.loads((tmp_path / "out" / "build.json").read_text())["cost"]["cost"] == pytest.approx(
+        expected, abs=1e-6
+    )
     again = build(film, tmp_path / "out", plan)
     assert (again, len(server.log)) == (tables, len(log))  # nothing was asked again
 
 
 def test_a_malformed_answer_is_repaired_once_or_recorded(serve: Any, film: list[Source], tmp_path: Path) -> None:
     def answer(body: dict[str, Any]) -> str:
-        if "chapters of a video" in text_of(body):
+        if "chapters of a video" in join_text(body):
             return "never any JSON"
         return good(body) if len(body["messages"]) > 1 else '{"text": "another form"}'
 
@@ -185,7 +187,7 @@ def test_a_malformed_answer_is_repaired_once_or_recorded(serve: Any, film: list[
     assert error["message"] == "no usable answer after 1 repairs: it holds no JSON"
     repairs = [json.loads(entry["body"]) for entry in server.log if len(json.loads(entry["body"])["messages"]) == 3]
     assert len(repairs) * 2 == len(server.log)
-    assert "cannot be used: caption: Field required" in text_of(repairs[0])
+    assert "cannot be used: caption: Field required" in join_text(repairs[0])
     assert build(film, tmp_path / "out", Plan(server.url, tmp_path / "work", settings=SMALL)) == tables
     assert len(repairs) * 2 == len(server.log)  # what failed is not paid for again either
 
@@ -196,7 +198,7 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_an_error_of_the_item(
     seen: Counter[str] = Counter()
 
     def answer(body: dict[str, Any]) -> Any:
-        text = text_of(body)
+        text = join_text(body)
         seen[text] += 1
         if "chapters of a video" in text:
             return 400
@@ -376,9 +378,9 @@ def test_the_whole_pipeline_on_real_clips_with_a_real_server(real: tuple[Server,
     tables = {table: store.read(undisturbed, table) for table in TABLES}
     print({table: len(rows) for table, rows in tables.items()}, Counter(row["step"] for row in tables["errors"]))
     assert len(tables["videos"]) == 5
-    records = list(AnswerCache(undisturbed / ".work" / "answers").records())
+    entries = list(AnswerCache(undisturbed / ".work" / "answers").entries())
     scenes = sum(len(video["scenes"]) for video in tables["videos"])
-    asked = Counter((record["about"]["task"], record["about"]["repair"]) for record in records)
+    asked = Counter((entry["about"]["task"], entry["about"]["repair"]) for entry in entries)
     print(asked)
     # nothing is lost: every scene, chapter and query has its row or its error
     assert asked["scene", 0] <= scenes
@@ -409,7 +411,7 @@ def test_killed_at_five_points_and_resumed(
     real: tuple[Server, str], undisturbed: Path, shared_videos: Path, tmp_path: Path
 ) -> None:
     server, url = real
-    answers = len(list(AnswerCache(undisturbed / ".work" / "answers").records()))
+    answers = len(list(AnswerCache(undisturbed / ".work" / "answers").entries()))
     rng, first, out, kills = random.Random(), len(server.log), tmp_path / "out", []
     for points in sorted(rng.sample(range(1, answers - 1), 5)):
         process = subprocess.Popen(
@@ -425,11 +427,11 @@ def test_killed_at_five_points_and_resumed(
     assert done.returncode == 0, done.stderr
     for table in TABLES:
         assert store.read(out, table) == store.read(undisturbed, table), table
-    records = {record["key"]: record for record in AnswerCache(out / ".work" / "answers").records()}
+    entries = {entry["key"]: entry for entry in AnswerCache(out / ".work" / "answers").entries()}
     twice = [body for body, count in Counter(entry["body"] for entry in server.log[first:]).items() if count > 1]
     asked = len(server.log) - first
     print(f"{asked} requests for {answers} answers; asked again: {len(twice)}, all of them under way at a kill")
-    assert len(records) == answers
+    assert len(entries) == answers
     assert asked - answers <= 5 * CONCURRENCY
     for body in twice:  # an answer that had come and been kept is never asked for again
         for entry in [entry for entry in server.log[first:] if entry["body"] == body][:-1]:

@@ -17,9 +17,9 @@ from kframes_training.sources.synthscenes import (  # noqa: E402
     SPLITS,
     Scene,
     Thing,
-    clips_of,
-    draw,
-    draw_scene,
+    make_clips,
+    paint,
+    paint_scene,
     qa_row,
     queries,
     query_row,
@@ -28,9 +28,9 @@ from kframes_training.sources.synthscenes import (  # noqa: E402
     video_row,
     write_video,
 )
-from kframes_training.sources.synthscenes.draw import place_of  # noqa: E402
+from kframes_training.sources.synthscenes.attributes import Attributes  # noqa: E402
 from kframes_training.sources.synthscenes.language import KINDS, UNKNOWN, make_query  # noqa: E402
-from kframes_training.sources.synthscenes.wanted import Wanted  # noqa: E402
+from kframes_training.sources.synthscenes.paint import place_thing  # noqa: E402
 from kframes_training.sources.synthscenes.world import COLOURS, LABELS, MOTIONS, SHAPES, WIDTH  # noqa: E402
 
 SIZE = (192, 144)
@@ -45,7 +45,7 @@ def near(picture: np.ndarray, colour: tuple[int, int, int], tolerance: int = 12)
 def test_a_video_is_a_function_of_its_seed() -> None:
     assert sample_video(7) == sample_video(7)
     assert sample_video(7) != sample_video(8)
-    np.testing.assert_array_equal(draw(sample_video(7), 12.3, SIZE), draw(sample_video(7), 12.3, SIZE))
+    np.testing.assert_array_equal(paint(sample_video(7), 12.3, SIZE), paint(sample_video(7), 12.3, SIZE))
 
 
 def test_splits_share_no_seed_and_no_unknown_noun() -> None:
@@ -79,12 +79,12 @@ def test_videos_are_of_the_promised_shape() -> None:
 def test_every_cut_is_visible() -> None:
     for video in VIDEOS[:15]:
         for cut, scene in zip(video.cuts, video.scenes[1:], strict=True):
-            before, after = draw(video, cut - 0.6, SIZE), draw(video, cut + 0.6, SIZE)
+            before, after = paint(video, cut - 0.6, SIZE), paint(video, cut + 0.6, SIZE)
             changed = (np.abs(before.astype(int) - after.astype(int)).max(axis=-1) > 25).mean()
             assert changed > 0.01, f"video {video.seed} at {cut}"
             if scene.fade:
-                assert draw(video, cut, SIZE).max() <= 20
-                assert draw(video, cut - 0.01, SIZE).max() <= 20
+                assert paint(video, cut, SIZE).max() <= 20
+                assert paint(video, cut - 0.01, SIZE).max() <= 20
 
 
 def test_every_thing_is_visible_where_it_is_said_to_be() -> None:
@@ -93,9 +93,9 @@ def test_every_thing_is_visible_where_it_is_said_to_be() -> None:
     for video in VIDEOS[:15]:
         for scene in video.scenes:
             t = 0.37 * (scene.end - scene.start)
-            picture = draw_scene(scene, t, SIZE)
+            picture = paint_scene(scene, t, SIZE)
             for thing in scene.things:
-                x, y, radius, angle = place_of(thing, t)
+                x, y, radius, angle = place_thing(thing, t)
                 colour = np.array(COLOURS[thing.colour])
                 shades = (colour, colour * 0.45) if thing.motion == "blink" else (colour,)
                 errors = []
@@ -111,7 +111,7 @@ def test_every_thing_is_visible_where_it_is_said_to_be() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes_look_different(shape: str) -> None:
     def mask(name: str) -> np.ndarray:
-        return near(draw_scene(scene_with(Thing(name, "red", "big", "still", 0.67, 0.5)), 0, SIZE), COLOURS["red"])
+        return near(paint_scene(scene_with(Thing(name, "red", "big", "still", 0.67, 0.5)), 0, SIZE), COLOURS["red"])
 
     for other in SHAPES:
         if other != shape:
@@ -123,21 +123,21 @@ def test_shapes_look_different(shape: str) -> None:
 def test_motions_are_seen_over_time_and_in_one_picture(motion: str) -> None:
     moving = scene_with(Thing("square", "yellow", "big", motion, 0.67, 0.6))
     still = scene_with(Thing("square", "yellow", "big", "still", 0.67, 0.6))
-    over_time = {draw_scene(moving, t, SIZE).tobytes() for t in (0.0, 0.7, 1.3, 2.4)}
+    over_time = {paint_scene(moving, t, SIZE).tobytes() for t in (0.0, 0.7, 1.3, 2.4)}
     assert (len(over_time) == 1) is (motion == "still")
     if motion != "still":
-        assert (np.abs(draw_scene(moving, 0, SIZE).astype(int) - draw_scene(still, 0, SIZE)) > 25).any(
+        assert (np.abs(paint_scene(moving, 0, SIZE).astype(int) - paint_scene(still, 0, SIZE)) > 25).any(
             axis=-1
         ).sum() > 50
 
 
 @pytest.mark.parametrize("label", LABELS)
 def test_labels_are_readable(label: str) -> None:
-    corner = draw_scene(scene_with(Thing("ring", "red", "small", "still", 1.0, 0.7), label), 0, SIZE)[:50]
+    corner = paint_scene(scene_with(Thing("ring", "red", "small", "still", 1.0, 0.7), label), 0, SIZE)[:50]
     assert near(corner, (255, 255, 255), 60).sum() > 25  # letters
     assert near(corner, (0, 0, 0), 5).sum() > 100  # on their box
     others = [
-        draw_scene(scene_with(Thing("ring", "red", "small", "still", 1.0, 0.7), o), 0, SIZE)[:50]
+        paint_scene(scene_with(Thing("ring", "red", "small", "still", 1.0, 0.7), o), 0, SIZE)[:50]
         for o in LABELS
         if o != label
     ]
@@ -151,20 +151,20 @@ def scene_with(thing: Thing, label: str = "") -> Scene:
 def test_small_pictures_show_the_same_as_large_ones() -> None:
     video = VIDEOS[3]
     for t in np.linspace(1, video.duration - 1, 12):
-        large = draw(video, t, (224, 224)).reshape(56, 4, 56, 4, 3).mean(axis=(1, 3))
-        small = draw(video, t, (56, 56)).astype(float)
+        large = paint(video, t, (224, 224)).reshape(56, 4, 56, 4, 3).mean(axis=(1, 3))
+        small = paint(video, t, (56, 56)).astype(float)
         assert np.abs(large - small).mean() < 6
 
 
 def test_scores_say_how_much_of_the_wanted_is_there() -> None:
     red, blue = Thing("circle", "red", "big", "spin", 0.4, 0.6), Thing("star", "blue", "small", "still", 1.0, 0.6)
     scene = Scene(0, 10, "teal", "plain", (red, blue), "7")
-    assert Wanted(colour="red", shape="circle").score(scene) == 5
-    assert Wanted(colour="blue", shape="star").score(scene) == 4.5  # beside the main thing
-    assert Wanted(colour="red", shape="star").score(scene) == 2.5  # never both of one thing
-    assert Wanted(colour="green", shape="ring").score(scene) == 1
-    assert Wanted(label="7").score(scene) == 5
-    assert Wanted(colour="blue", background="teal", label="8").score(scene) == 3
+    assert Attributes(colour="red", shape="circle").score(scene) == 5
+    assert Attributes(colour="blue", shape="star").score(scene) == 4.5  # beside the main thing
+    assert Attributes(colour="red", shape="star").score(scene) == 2.5  # never both of one thing
+    assert Attributes(colour="green", shape="ring").score(scene) == 1
+    assert Attributes(label="7").score(scene) == 5
+    assert Attributes(colour="blue", background="teal", label="8").score(scene) == 3
 
 
 def test_queries_are_true() -> None:
@@ -224,10 +224,10 @@ def test_rows_are_plain_and_clips_cover_the_relevant_scenes() -> None:
         rows = [video_row(video), *(qa_row(video, q) for q in questions(video.scenes, Random(1)))]
         for query in queries(video.scenes, Random(video.seed)):
             rows.append(query_row(video, query))
-            clips = clips_of(video.scenes, query)
+            clips = make_clips(video.scenes, query)
             assert [clip.priority for clip in clips] == sorted(clip.priority for clip in clips)
-            wanted = sum(s.end - s.start for s, score in zip(video.scenes, query.scores, strict=True) if score >= 4.3)
-            assert sum(clip.length for clip in clips) == pytest.approx(wanted)
+            expected = sum(s.end - s.start for s, score in zip(video.scenes, query.scores, strict=True) if score >= 4.3)
+            assert sum(clip.length for clip in clips) == pytest.approx(expected)
         assert json.loads(json.dumps(rows)) == rows
         assert [scene["end"] for scene in rows[0]["scenes"]] == [scene.end for scene in video.scenes]
 
@@ -235,8 +235,8 @@ def test_rows_are_plain_and_clips_cover_the_relevant_scenes() -> None:
 def test_thresholds_of_priority_are_parameters() -> None:
     video = VIDEOS[0]
     query = next(q for q in queries(video.scenes, Random(0)) if q.kind == "count")
-    assert {clip.priority for clip in clips_of(video.scenes, query, p1_score=5.1)} == {"P2"}
-    assert clips_of(video.scenes, query, p2_score=5.1) == []
+    assert {clip.priority for clip in make_clips(video.scenes, query, p1_score=5.1)} == {"P2"}
+    assert make_clips(video.scenes, query, p2_score=5.1) == []
 
 
 def test_a_written_file_decodes_to_what_was_drawn(tmp_path: Path) -> None:
@@ -246,5 +246,5 @@ def test_a_written_file_decodes_to_what_was_drawn(tmp_path: Path) -> None:
         frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     assert len(frames) == round(video.duration * 2)
     for time, picture in frames[::7]:
-        error = np.abs(picture.astype(int) - draw(video, time, (192, 144))).mean()
+        error = np.abs(picture.astype(int) - paint(video, time, (192, 144))).mean()
         assert error < 8, f"{error:.1f} levels off at {time}"

@@ -31,14 +31,14 @@ T = 8  # frames of a puzzle, one a second; one of them has the colour that is as
 
 
 def puzzle(rng: random.Random) -> tuple[str, int, list[str]]:
-    wanted, place = rng.choice(list(COLOURS)), rng.randrange(T)
-    others = [name for name in COLOURS if name != wanted]
-    return wanted, place, [wanted if i == place else rng.choice(others) for i in range(T)]
+    colour, place = rng.choice(list(COLOURS)), rng.randrange(T)
+    others = [name for name in COLOURS if name != colour]
+    return colour, place, [colour if i == place else rng.choice(others) for i in range(T)]
 
 
-def puzzle_row(number: int, wanted: str, place: int, shown: list[str]) -> dict[str, Any]:
+def puzzle_row(number: int, colour: str, place: int, shown: list[str]) -> dict[str, Any]:
     frames = [Frame(i + 0.5, 1.0, Image.new("RGB", (56, 56), COLOURS[name])) for i, name in enumerate(shown)]
-    return grpo_row(Candidates(frames, float(T)), wanted, number, 0, float(T), INDEX)
+    return grpo_row(Candidates(frames, float(T)), colour, number, 0, float(T), INDEX)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,13 @@ class Pupil:
         self.processor = build_processor(self.tokenizer)
         self.model = build_nano(self.tokenizer, width=64, layers=4, vision_width=32, vision_layers=1)
         self.mark = self.tokenizer.convert_tokens_to_ids("P1")
-        self.sights = self._sight()
+        self.vision = self._encode_colours()
         prompts = {name: self._prompt(name) for name in COLOURS}
         self.prompts = {name: self.tokenizer(text)["input_ids"] for name, text in prompts.items()}
         self.answers = [self.tokenizer(self._answer(place))["input_ids"] for place in range(T)]
 
     @torch.no_grad()
-    def _sight(self) -> dict[str, torch.Tensor]:
+    def _encode_colours(self) -> dict[str, torch.Tensor]:
         """Colours at distance 1 from their mean, and each colour's word where its frames are."""
         pictures = [Image.new("RGB", (56, 56), colour) for colour in COLOURS.values()]
         pixels = self.processor.image_processor(pictures, return_tensors="pt")
@@ -73,12 +73,12 @@ class Pupil:
         last.bias.copy_((last.bias - middle) / scale)
         last.weight.div_(scale)
         table = self.model.get_input_embeddings().weight
-        for name, sight in zip(COLOURS, seen(), strict=True):
-            table[self.tokenizer.convert_tokens_to_ids(name)] = 0.4 * sight / sight.norm()
+        for name, tokens in zip(COLOURS, seen(), strict=True):
+            table[self.tokenizer.convert_tokens_to_ids(name)] = 0.4 * tokens / tokens.norm()
         return dict(zip(COLOURS, seen(), strict=True))
 
-    def _prompt(self, wanted: str) -> str:
-        prompt = puzzle_row(0, wanted, 0, ["red"] * T)["prompt"]
+    def _prompt(self, colour: str) -> str:
+        prompt = puzzle_row(0, colour, 0, ["red"] * T)["prompt"]
         text: str = self.processor.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
         return text
 
@@ -107,8 +107,8 @@ class Pupil:
     def _loss(self, puzzles: list[tuple[str, int, list[str]]], told: list[int]) -> tuple[torch.Tensor, float]:
         """Of the answer, and of which frame is the one, told two layers below the top as nano is."""
         answers = torch.tensor([self.answers[place] for place in told])
-        ids = torch.cat([torch.tensor([self.prompts[wanted] for wanted, _, _ in puzzles]), answers], dim=1)
-        frames = tuple(self.sights[name][None] for _, _, shown in puzzles for name in shown)
+        ids = torch.cat([torch.tensor([self.prompts[colour] for colour, _, _ in puzzles]), answers], dim=1)
+        frames = tuple(self.vision[name][None] for _, _, shown in puzzles for name in shown)
         out = self.model(
             input_ids=ids,
             position_ids=torch.arange(ids.shape[1]).expand(3, *ids.shape),
@@ -222,11 +222,11 @@ def test_greedy_answers_are_those_of_generate(tokenizer: Any) -> None:
     assert [len(grid) for grid in prompts.grids] == [3, 5, 5]
     config = GenerationConfig(max_new_tokens=8, do_sample=False, eos_token_id=None, pad_token_id=0)
     with torch.no_grad():
-        sights = [
+        vision = [
             torch.cat(model.get_image_features(*pair).pooler_output)
             for pair in zip(prompts.pixels, prompts.grids, strict=True)
         ]
-        ours = write(model, prompts, sights, config)
+        ours = write(model, prompts, vision, config)
         theirs = model.generate(**inputs, generation_config=config)[:, inputs["input_ids"].shape[1] :]
     assert ours.shape == (5, 8)
     assert torch.equal(ours, theirs)

@@ -16,17 +16,17 @@ import torch
 from kframes_training.nano.data import Bank, Batches, build_bank, compose
 from kframes_training.nano.dense import dense_loss
 from kframes_training.nano.encoding import FORMAT, IGNORE, Row, clip_starts, collate, encode, prompt_ids
-from kframes_training.nano.frame_attributes import all_names, directions, fit_tokens, parts_of, start_words
+from kframes_training.nano.frame_attributes import all_names, directions, fit_tokens, list_parts, start_words
 from kframes_training.nano.model import (
     build_nano,
     build_processor,
     build_tokenizer,
+    cut_patches,
     frame_tokens,
-    patches_of,
 )
 from kframes_training.nano.training import LanguageSettings, train_on_batches
-from kframes_training.nano.vision import labels_of, sample_frames, train_vision
-from kframes_training.sources.synthscenes import draw, queries, sample_video
+from kframes_training.nano.vision import label_scene, sample_frames, train_vision
+from kframes_training.sources.synthscenes import paint, queries, sample_video
 from kframes_training.sources.synthscenes.language import caption_scene
 from kframes_training.sources.synthscenes.tasks import STAGE1, STAGE2, candidate_times
 from PIL import Image
@@ -96,10 +96,10 @@ def test_every_frame_is_one_token_and_the_fast_tower_is_the_tower(model: Any, to
     pictures, _ = sample_frames(Random(0), 5)
     inputs = processor(text="<|image_pad|>" * 5, images=[Image.fromarray(p) for p in pictures], return_tensors="pt")
     assert inputs["input_ids"].shape == (1, 5)
-    torch.testing.assert_close(patches_of(pictures).flatten(0, 1), inputs["pixel_values"])
+    torch.testing.assert_close(cut_patches(pictures).flatten(0, 1), inputs["pixel_values"])
     with torch.no_grad():
         slow = model.model.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]).pooler_output
-        torch.testing.assert_close(frame_tokens(model, patches_of(pictures)), slow, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(frame_tokens(model, cut_patches(pictures)), slow, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(192, 144), (1280, 720), (56, 56), (144, 192)])
@@ -110,7 +110,7 @@ def test_pictures_of_any_shape_become_one_token(tokenizer: Any, size: tuple[int,
 
 
 def as_the_selector_reads_it(row: Row, processor: Any) -> Any:
-    picture = Image.fromarray(draw(sample_video(1), 3.0, (56, 56)))
+    picture = Image.fromarray(paint(sample_video(1), 3.0, (56, 56)))
     frames = [Frame(float(i), 1.0, picture) for i in range(len(row.relevance))]
     messages = build_messages(frames, row.query, FORMAT)
     return processor.apply_chat_template(
@@ -193,10 +193,10 @@ def test_the_loss_is_that_of_the_plain_model(model: Any, tokenizer: Any) -> None
     """Written part: transformers' own loss on pixels. Positions count up, so both must agree to rounding."""
     video = sample_video(2)
     times = candidate_times(video.duration, 8)
-    pictures = torch.stack([torch.from_numpy(draw(video, time, (56, 56))) for time in times]).numpy()
+    pictures = torch.stack([torch.from_numpy(paint(video, time, (56, 56))) for time in times]).numpy()
     with torch.no_grad():
         row = Row(
-            "the red star", "[]", (0,) * 8, (video.scenes[0],) * 8, "needle", frame_tokens(model, patches_of(pictures))
+            "the red star", "[]", (0,) * 8, (video.scenes[0],) * 8, "needle", frame_tokens(model, cut_patches(pictures))
         )
         batch = collate([row], tokenizer)
         _, parts = dense_loss(model, batch, depths=DEPTHS)
@@ -236,12 +236,12 @@ def test_words_and_frames_share_their_directions(tokenizer: Any) -> None:
 def test_a_frame_says_all_that_its_scene_shows() -> None:
     for seed in range(30):
         for scene in sample_video(seed).scenes:
-            names = [name for _, name in parts_of(scene)]
+            names = [name for _, name in list_parts(scene)]
             assert set(names) <= set(all_names())
             assert {(thing.colour, thing.shape) for thing in scene.things} <= set(names)
             assert (scene.background,) in names
             assert ((scene.label or "no label"),) in names
-            assert labels_of(scene)  # the tower learns the same things
+            assert label_scene(scene)  # the tower learns the same things
 
 
 def test_vision_learns_colours_in_seconds(tokenizer: Any) -> None:

@@ -20,11 +20,11 @@ from kframes_training.nano.model import build_nano, build_processor, build_token
 from kframes_training.nano.recipe import run
 from kframes_training.sources.synthscenes import sample_video
 from kframes_training.stages.finetune import check_data, load_answerer, load_model, main, train_rl, train_sft
-from kframes_training.stages.grpo import reward_functions, text_of
+from kframes_training.stages.grpo import join_text, reward_functions
 from kframes_training.stages.mllm_answerer import option_probabilities
 from kframes_training.stages.rewards import oracle_answerer
 from kframes_training.stages.settings import RunSettings
-from kframes_training.stages.synthscenes_rows import drawn_frames, grpo_dataset, grpo_rows, sft_dataset
+from kframes_training.stages.synthscenes_rows import grpo_dataset, grpo_rows, paint_candidates, sft_dataset
 from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -217,7 +217,7 @@ def test_the_recipe_trains_one_adapter_through_all_stages(recipe: Path, tmp_path
     merged = load_model(str(tmp_path / "3" / "final"), full=True)
     assert any("language_model" in name for name in changed(start, merged))
     selector = MLLMSelector.from_pretrained(tmp_path / "3" / "final")
-    assert isinstance(selector(drawn_frames(sample_video(3), 4, (56, 56)), "the red circle"), list)
+    assert isinstance(selector(paint_candidates(sample_video(3), 4, (56, 56)), "the red circle"), list)
 
 
 @pytest.mark.slow
@@ -288,7 +288,7 @@ def test_rows_of_stage_3_are_the_same_drawn_now_or_later() -> None:
 
 def test_drawn_frames_are_candidates_that_cover_the_video() -> None:
     video = sample_video(5)
-    frames = drawn_frames(video, 10, (56, 56))
+    frames = paint_candidates(video, 10, (56, 56))
     assert frames.duration == video.duration
     assert frames[0].timestamp == pytest.approx(video.duration / 20)
     assert sum(frame.duration for frame in frames) == pytest.approx(video.duration)
@@ -308,7 +308,7 @@ def test_rewards_in_the_form_of_trl() -> None:
     assert earned[0] > 0.5
     assert earned[0] >= earned[1]
     assert of_format(messages, **columns) == [1.0, 0.0]
-    assert text_of([{"role": "assistant", "content": [{"type": "text", "text": "[]"}]}]) == text_of("[]") == "[]"
+    assert join_text([{"role": "assistant", "content": [{"type": "text", "text": "[]"}]}]) == join_text("[]") == "[]"
     assert question.text in rows[0]["prompt"][0]["content"][0]["text"]
 
 
@@ -325,7 +325,7 @@ def test_nano_recipe_smoke(tmp_path: Path) -> None:
     assert (folder / "model.safetensors").stat().st_mtime_ns == made
     assert {"stage1", "stage2", "stage2-alone", "answerer", "grpo"} <= {path.name for path in tmp_path.iterdir()}
     selector = MLLMSelector.from_pretrained(folder)
-    clips = selector(drawn_frames(sample_video(2_000_000), 16, (56, 56)), "the red circle")
+    clips = selector(paint_candidates(sample_video(2_000_000), 16, (56, 56)), "the red circle")
     assert isinstance(clips, list)
 
 

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("trl")
 
 from kframes_training.stages.grpo import reward_functions
-from kframes_training.stages.rewards import answer_reward, broken, format_reward, frames_of_answer, oracle_answerer
+from kframes_training.stages.rewards import answer_reward, broken, choose_timestamps, format_reward, oracle_answerer
 
 from kframes_plugin.prompt import PromptFormat
 
@@ -75,18 +75,18 @@ def test_format_reward(text: str, expected: float) -> None:
 
 
 def test_frames_go_into_the_clip_or_uniformly() -> None:
-    inside = frames_of_answer('[{"start":40.0,"end":60.0,"priority":"P1","reason":""}]', 100.0, 4)
+    inside = choose_timestamps('[{"start":40.0,"end":60.0,"priority":"P1","reason":""}]', 100.0, 4)
     assert len(inside) == 4
     assert all(40 <= time < 60 for time in inside)
     for nothing in ("[]", "no idea"):
-        spread = frames_of_answer(nothing, 100.0, 4)
+        spread = choose_timestamps(nothing, 100.0, 4)
         assert len(spread) == 4
         assert [int(time // 25) for time in spread] == [0, 1, 2, 3]
 
 
 def test_frames_of_an_answer_in_candidate_numbers() -> None:
     times = [5.0, 15.0, 25.0, 35.0]
-    chosen = frames_of_answer('[{"start":1,"end":3,"priority":"P1","reason":""}]', 40.0, 2, fmt=INDEX, times=times)
+    chosen = choose_timestamps('[{"start":1,"end":3,"priority":"P1","reason":""}]', 40.0, 2, fmt=INDEX, times=times)
     assert all(10 <= time < 30 for time in chosen)
 
 
@@ -101,7 +101,7 @@ def test_oracle_answerer_knows_what_it_has_seen() -> None:
 def test_a_better_answer_earns_more() -> None:
     answerer = oracle_answerer([[(40.0, 60.0)]], [1])
     right, wrong, none = (
-        answer_reward(answerer(frames_of_answer(text, 1000.0, 4), 0), 1)
+        answer_reward(answerer(choose_timestamps(text, 1000.0, 4), 0), 1)
         for text in (
             '[{"start":40.0,"end":60.0,"priority":"P1","reason":""}]',
             '[{"start":140.0,"end":160.0,"priority":"P1","reason":""}]',

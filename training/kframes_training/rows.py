@@ -25,7 +25,7 @@ P1_SCORE, P2_SCORE = 4.9, 4.3  # the paper's thresholds
 Row = dict[str, Any]
 
 
-def clips_of_scores(
+def merge_scenes(
     scenes: Sequence[Span],
     scores: Sequence[float],
     reasons: Sequence[str],

@@ -19,9 +19,9 @@ from kframes_plugin.types import Frame
 from kframes_training.nano.data import Batches, compose
 from kframes_training.nano.dense import embed
 from kframes_training.nano.encoding import Row, prompt_ids
-from kframes_training.nano.model import FRAME, frame_tokens, patches_of
-from kframes_training.sources.synthscenes.draw import draw
+from kframes_training.nano.model import FRAME, cut_patches, frame_tokens
 from kframes_training.sources.synthscenes.language import Question, questions
+from kframes_training.sources.synthscenes.paint import paint
 from kframes_training.sources.synthscenes.world import Scene, Video
 from kframes_training.stages.rewards import Answerer
 from kframes_training.stages.shared_prompt import pad_left
@@ -58,9 +58,9 @@ class QuestionBatches(Batches):
                 inside = [i for i, scene in enumerate(where) if scene in question.evidence]
                 if not inside:
                     continue
-                wanted = min(len(inside), round(k * rng.random()))
-                held = rng.sample(inside, wanted)
-                others = rng.sample([i for i in range(len(where)) if i not in held], k - wanted)
+                share = min(len(inside), round(k * rng.random()))
+                held = rng.sample(inside, share)
+                others = rng.sample([i for i in range(len(where)) if i not in held], k - share)
                 rows.append(question_row(question, scenes, where, tokens, sorted(held + others)))
         return rows[: self.videos * self.queries]
 
@@ -107,26 +107,26 @@ def _probabilities(
     ).last_hidden_state[:, -1:]
     texts = [tokenizer(f" {text}", add_special_tokens=False)["input_ids"] for some in options for text in some]
     width = max(map(len, texts))
-    wanted = torch.tensor([text + [pad] * (width - len(text)) for text in texts])
+    answers = torch.tensor([text + [pad] * (width - len(text)) for text in texts])
     hidden = seen.repeat_interleave(many, 0)
     if width > 1:
         cache.batch_repeat_interleave(many)
-        told = torch.ones(len(wanted), width - 1, dtype=mask.dtype)
+        told = torch.ones(len(answers), width - 1, dtype=mask.dtype)
         rest = language(
-            inputs_embeds=model.get_input_embeddings()(wanted[:, :-1]),
+            inputs_embeds=model.get_input_embeddings()(answers[:, :-1]),
             attention_mask=torch.cat([mask.repeat_interleave(many, 0), told], 1),
             position_ids=mask.sum(1).repeat_interleave(many)[:, None] + torch.arange(width - 1),
             past_key_values=cache,
             use_cache=True,
         ).last_hidden_state
         hidden = torch.cat([hidden, rest], 1)
-    logs = model.lm_head(hidden).log_softmax(-1).gather(2, wanted[..., None])[..., 0]
+    logs = model.lm_head(hidden).log_softmax(-1).gather(2, answers[..., None])[..., 0]
     there = torch.tensor([[1.0] * len(text) + [0.0] * (width - len(text)) for text in texts])
     result: list[list[float]] = (logs * there).sum(1).view(-1, many).softmax(-1).tolist()
     return result
 
 
-def answerer_of(
+def make_answerer(
     model: Qwen2_5_VLForConditionalGeneration,
     tokenizer: PreTrainedTokenizerBase,
     asked: Sequence[tuple[Video, Question]],
@@ -135,9 +135,9 @@ def answerer_of(
 
     def answer(timestamps: Sequence[float], index: int) -> list[float]:
         video, question = asked[index]
-        pictures = np.stack([draw(video, time, (FRAME, FRAME)) for time in timestamps])
+        pictures = np.stack([paint(video, time, (FRAME, FRAME)) for time in timestamps])
         with torch.no_grad():
-            tokens = frame_tokens(model, patches_of(pictures))
+            tokens = frame_tokens(model, cut_patches(pictures))
         where = [video.scene_at(time) for time in timestamps]
         row = question_row(question, video.scenes, where, tokens, range(len(where)))
         return option_probabilities(model, tokenizer, [row], [question.options])[0]
@@ -149,7 +149,7 @@ def answerer_of(
 def see_frames(model: Qwen2_5_VLForConditionalGeneration, frames: Sequence[Frame]) -> torch.Tensor:
     """The token of every decoded frame, of any size: (n, width)."""
     pictures = [np.asarray(frame.image.convert("RGB").resize((FRAME, FRAME), BICUBIC)) for frame in frames]
-    return frame_tokens(model, patches_of(np.stack(pictures)))
+    return frame_tokens(model, cut_patches(np.stack(pictures)))
 
 
 def answer_from_frames(

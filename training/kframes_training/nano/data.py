@@ -17,9 +17,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from kframes_training.nano.encoding import FORMAT, Row, collate
-from kframes_training.nano.model import FRAME, frame_tokens, patches_of
+from kframes_training.nano.model import FRAME, cut_patches, frame_tokens
 from kframes_training.nano.vision import roughen_frames
-from kframes_training.sources.synthscenes.draw import draw_scene
+from kframes_training.sources.synthscenes.paint import paint_scene
 from kframes_training.sources.synthscenes.tasks import candidate_times, make_task
 from kframes_training.sources.synthscenes.world import SPLITS, Scene, alike, sample_video
 
@@ -52,11 +52,11 @@ def build_bank(model: Qwen2_5_VLForConditionalGeneration, seeds: Sequence[int], 
     rng, parts = Random(f"bank {seeds[0]}"), []
     for start in range(0, len(scenes), 50):
         pictures = [
-            draw_scene(scene, (i + rng.random()) / frames * (scene.end - scene.start), (FRAME, FRAME))
+            paint_scene(scene, (i + rng.random()) / frames * (scene.end - scene.start), (FRAME, FRAME))
             for scene in scenes[start : start + 50]
             for i in range(frames)
         ]
-        seen = frame_tokens(model, patches_of(roughen_frames(pictures, rng)))
+        seen = frame_tokens(model, cut_patches(roughen_frames(pictures, rng)))
         parts.append(seen.view(-1, frames, seen.shape[-1]))
     return Bank(tuple(scenes), torch.cat(parts))
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from kframes_training.nano.dense import keep_outputs
-from kframes_training.nano.model import FRAME, frame_tokens, patches_of
+from kframes_training.nano.model import FRAME, cut_patches, frame_tokens
 from kframes_training.nano.vision import roughen_frames
-from kframes_training.sources.synthscenes.draw import draw_scene
 from kframes_training.sources.synthscenes.language import DOING
+from kframes_training.sources.synthscenes.paint import paint_scene
 from kframes_training.sources.synthscenes.world import (
     BACKGROUNDS,
     COLOURS,
@@ -36,7 +36,7 @@ BESIDE = 0.6  # weight of a thing beside the main one
 Part = tuple[float, tuple[str, ...]]
 
 
-def parts_of(scene: Scene) -> Iterator[Part]:
+def list_parts(scene: Scene) -> Iterator[Part]:
     """What a scene's token is the sum of: (weight, name), where a name is one word or a (colour, shape) pair."""
     yield 1.0, (scene.background,)
     yield 0.5, (scene.texture,)
@@ -51,11 +51,11 @@ def parts_of(scene: Scene) -> Iterator[Part]:
 
 
 def _ideal_token(scene: Scene, towards: Mapping[tuple[str, ...], Tensor]) -> Tensor:
-    return torch.stack([weight * towards[name] for weight, name in parts_of(scene)]).sum(0)
+    return torch.stack([weight * towards[name] for weight, name in list_parts(scene)]).sum(0)
 
 
 def all_names() -> list[tuple[str, ...]]:
-    """Every name that parts_of gives, always in the same order."""
+    """Every name that list_parts gives, always in the same order."""
     words = (*BACKGROUNDS, *TEXTURES, *MOTIONS, *LABELS, "no label", *COLOURS, *SHAPES, *SIZES)
     return [*((word,) for word in words), *((colour, shape) for colour in COLOURS for shape in SHAPES)]
 
@@ -90,15 +90,15 @@ def fit_tokens(
     last = model.model.visual.merger.mlp[2]
     width = last.out_features
     towards = directions(width)
-    rng, hidden, wanted = Random(f"fit {seed}"), [], []
+    rng, hidden, ideal = Random(f"fit {seed}"), [], []
     for _ in range(0, frames, 100):
         scenes = [sample_scene(rng, rng.choice(list(BACKGROUNDS))) for _ in range(100)]
-        pictures = roughen_frames([draw_scene(scene, rng.uniform(0, 20), (FRAME, FRAME)) for scene in scenes], rng)
+        pictures = roughen_frames([paint_scene(scene, rng.uniform(0, 20), (FRAME, FRAME)) for scene in scenes], rng)
         with keep_outputs({"hidden": model.model.visual.merger.mlp[1]}) as kept:
-            frame_tokens(model, patches_of(pictures))
+            frame_tokens(model, cut_patches(pictures))
         hidden.append(kept["hidden"])
-        wanted.append(torch.stack([_ideal_token(scene, towards) for scene in scenes]))
-    x, y = torch.cat(hidden).double(), torch.cat(wanted).double()
+        ideal.append(torch.stack([_ideal_token(scene, towards) for scene in scenes]))
+    x, y = torch.cat(hidden).double(), torch.cat(ideal).double()
     shift, centre = x.mean(0), y.mean(0)
     x, y = x - shift, y - centre
     gram = x.T @ x

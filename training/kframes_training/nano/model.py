@@ -188,7 +188,7 @@ def _like_attends_to_like(attention: Any) -> None:
     attention.k_proj.weight.data.copy_(attention.q_proj.weight.data)
 
 
-def patches_of(pictures: NDArray[np.uint8]) -> Tensor:
+def cut_patches(pictures: NDArray[np.uint8]) -> Tensor:
     """What nano's image processor makes of 56 x 56 pictures, at once: uint8 (n, 56, 56, 3) -> float (n, 16, 588)."""
     count, grid = len(pictures), FRAME // PATCH
     x = torch.from_numpy(np.ascontiguousarray(pictures)).to(torch.float32).div_(255).sub_(0.5).div_(0.25)

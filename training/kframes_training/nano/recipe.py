@@ -27,7 +27,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGenera
 
 from kframes_plugin.mllm.checkpoint import CheckpointSettings
 from kframes_plugin.mllm.vocabulary import words as words_of
-from kframes_training.nano.answerer import QuestionBatches, answerer_of
+from kframes_training.nano.answerer import QuestionBatches, make_answerer
 from kframes_training.nano.data import Bank, Batches, build_bank
 from kframes_training.nano.dense import DEPTHS
 from kframes_training.nano.encoding import FORMAT
@@ -46,7 +46,7 @@ logger = logging.getLogger("kframes_training")
 
 def texts(videos: int = 300) -> list[str]:
     """The language of SynthScenes, for the tokenizer: captions, queries, reasons, questions."""
-    # every word of sight also stands at the start of a query, without its blank
+    # every word of an attribute also stands at the start of a query, without its blank
     found = [form for name in all_names() if len(name) == 1 for form in DOING.get(name[0], name)] * 50
     for seed in SPLITS["train"][:videos]:
         video, rng = sample_video(seed), Random(f"texts {seed}")
@@ -111,7 +111,7 @@ def train_phase(
     return Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "final").eval()
 
 
-def make_answerer(
+def train_answerer(
     out: Path, tokenizer: PreTrainedTokenizerFast, bank: Bank, seed: int, plan: dict[str, Any]
 ) -> Qwen2_5_VLForConditionalGeneration:
     """The frozen answerer: a copy of the phase ``plan["start"]`` that has learned to answer questions from k frames."""
@@ -144,7 +144,7 @@ def stage3(
         seeds = range(first, first + settings.pop("videos"))
         kinds = settings.pop("kinds", None)
         rows, asked = grpo_rows(seeds, candidates=candidates, size=(FRAME, FRAME), fmt=FORMAT, kinds=kinds)
-        rewards = reward_functions(answerer_of(answerer, tokenizer, asked), k=k, tau=tau, fmt=FORMAT)
+        rewards = reward_functions(make_answerer(answerer, tokenizer, asked), k=k, tau=tau, fmt=FORMAT)
         model = Qwen2_5_VLForConditionalGeneration.from_pretrained(policy)
         train_grpo(model, build_processor(tokenizer), rows, rewards, folder, **settings)
         model.save_pretrained(folder / "final")
@@ -206,7 +206,7 @@ def run(config: dict[str, Any], out: Path, *, alone: bool = False) -> Path:
         model = train_phase(folder, model, tokenizer, bank, seed + number, plan)
         export(model, tokenizer, folder / "export", candidates, plan.get("depths", DEPTHS)["relevance"])
     policy = out / config["phases"][-1]["name"] / "final"
-    answerer = make_answerer(out, tokenizer, bank, seed, config["answerer"])
+    answerer = train_answerer(out, tokenizer, bank, seed, config["answerer"])
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         stage3(out, policy, answerer, tokenizer, candidates, config["grpo"])
     )
@@ -215,7 +215,7 @@ def run(config: dict[str, Any], out: Path, *, alone: bool = False) -> Path:
 
 
 def fresh(out: Path, config: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
-    """The model that the language stages begin with: fresh but for its eyes and the words of sight."""
+    """The model that the language stages begin with: fresh but for its eyes and the attributes' words."""
     model, _ = stage0(out, config["seed"], config["shape"], config["vision"])
     start_words(model, tokenizer)
     return model

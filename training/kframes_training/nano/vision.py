@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from kframes_training.nano.model import FRAME, frame_tokens, patches_of
-from kframes_training.sources.synthscenes.draw import draw_scene
+from kframes_training.nano.model import FRAME, cut_patches, frame_tokens
+from kframes_training.sources.synthscenes.paint import paint_scene
 from kframes_training.sources.synthscenes.world import (
     BACKGROUNDS,
     COLOURS,
@@ -46,7 +46,7 @@ PAIRS = [(colour, shape) for colour in COLOURS for shape in SHAPES]  # any numbe
 WIDTH = sum(map(len, CHOICES.values())) + len(PAIRS)
 
 
-def labels_of(scene: Scene) -> list[int]:
+def label_scene(scene: Scene) -> list[int]:
     """Index of every choice (of the main thing, where it is about a thing), then 0/1 for every (colour, shape)."""
     main = scene.things[0]
     values = [scene.background, scene.texture, scene.label, main.motion, main.colour, main.shape, main.size]
@@ -61,8 +61,8 @@ def sample_frames(rng: Random, count: int) -> tuple[NDArray[np.uint8], Tensor]:
     pictures, labels = [], []
     for _ in range(count):
         scene = sample_scene(rng, rng.choice(list(BACKGROUNDS)))
-        pictures.append(draw_scene(scene, rng.uniform(0, 20), (FRAME, FRAME)))
-        labels.append(labels_of(scene))
+        pictures.append(paint_scene(scene, rng.uniform(0, 20), (FRAME, FRAME)))
+        labels.append(label_scene(scene))
     return roughen_frames(pictures, rng), torch.tensor(labels)
 
 
@@ -123,7 +123,7 @@ def train_vision(
         for group in optimizer.param_groups:
             group["lr"] = rate
         pictures, labels = sample_frames(rng, batch)
-        loss, seen = vision_loss(head(frame_tokens(model, patches_of(pictures))), labels)
+        loss, seen = vision_loss(head(frame_tokens(model, cut_patches(pictures))), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -68,7 +68,7 @@ class SharesPrompts:
         policy = _plain(trainer, trainer.model)
         if problem := _cannot_share(trainer, policy):
             raise ValueError(f"answers cannot share their prompt with {problem}; use share_prompts=False")
-        self._sights: list[tuple[Any, Tensor, Tensor]] = []
+        self._vision_cache: list[tuple[Any, Tensor, Tensor]] = []
         if trainer.ref_model is not None:
             reference = _plain(trainer, trainer.ref_model)
             if _frozen(policy) and _same(policy.model.visual, reference.model.visual):
@@ -82,21 +82,21 @@ class SharesPrompts:
 
     def _see(self, model: Any, prompts: Prompts) -> list[Tensor]:
         """The vision tokens of every prompt; with a frozen tower they are kept until the next sampling."""
-        sights = []
+        vision = []
         for pixels, grid in zip(prompts.pixels, prompts.grids, strict=True):
-            kept = [s for tower, p, s in self._sights if tower is model.model.visual and torch.equal(p, pixels)]
-            sight = kept[0] if kept else torch.cat(model.get_image_features(pixels, grid).pooler_output)
+            kept = [s for tower, p, s in self._vision_cache if tower is model.model.visual and torch.equal(p, pixels)]
+            tokens = kept[0] if kept else torch.cat(model.get_image_features(pixels, grid).pooler_output)
             if not kept and _frozen(model):
-                self._sights.append((model.model.visual, pixels, sight))
-            sights.append(sight)
-        return sights
+                self._vision_cache.append((model.model.visual, pixels, tokens))
+            vision.append(tokens)
+        return vision
 
     def _generate_single_turn(
         self, prompt_ids: list[list[int]], images: Any, multimodal_fields: dict[str, Any], *others: Any, **more: Any
     ) -> tuple[list[list[int]], None]:
         """As GRPOTrainer's: the tokens written for every row."""
         trainer: Any = self
-        self._sights.clear()
+        self._vision_cache.clear()
         ids = pad_left(prompt_ids, trainer._tokenizer.pad_token_id)
         types = pad_left(multimodal_fields["mm_token_type_ids"], 0)
         mask = pad_left([[1] * len(line) for line in prompt_ids], 0)

@@ -18,7 +18,7 @@ from trl import GRPOTrainer
 from kframes_plugin.prompt import DEFAULT_FORMAT, PromptFormat, build_messages, split_images
 from kframes_plugin.types import Frame, Strategy
 from kframes_training.stages.group_sampling import SharesPrompts
-from kframes_training.stages.rewards import TAU, Answerer, answer_reward, broken, format_reward, frames_of_answer
+from kframes_training.stages.rewards import TAU, Answerer, answer_reward, broken, choose_timestamps, format_reward
 from kframes_training.stages.settings import JsonlLog, RLSettings, train_or_resume
 from kframes_training.stages.sft import ResumesVisionModels
 
@@ -89,9 +89,9 @@ def reward_functions(
     def of_answer(
         completions: list[Any], *, times: Any, duration: Any, question: Any, answer: Any, **trainer: Any
     ) -> list[float]:
-        rows = zip(map(text_of, completions), times, duration, strict=True)
+        rows = zip(map(join_text, completions), times, duration, strict=True)
         chosen = [
-            tuple(frames_of_answer(text, length, k, fmt=fmt, times=seconds, strategy=strategy))
+            tuple(choose_timestamps(text, length, k, fmt=fmt, times=seconds, strategy=strategy))
             for text, seconds, length in rows
         ]
         asked = list(zip(chosen, question, strict=True))
@@ -103,13 +103,13 @@ def reward_functions(
     def of_format(completions: list[Any], *, times: Any, duration: Any, **_: Any) -> list[float]:
         return [
             format_reward(text, length, fmt=fmt, times=seconds)
-            for text, seconds, length in zip(map(text_of, completions), times, duration, strict=True)
+            for text, seconds, length in zip(map(join_text, completions), times, duration, strict=True)
         ]
 
     return [of_answer, of_format]
 
 
-def text_of(completion: Any) -> str:
+def join_text(completion: Any) -> str:
     """The text of a completion, which TRL gives as a string or as messages."""
     if isinstance(completion, str):
         return completion

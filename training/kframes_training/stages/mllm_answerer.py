@@ -15,8 +15,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from kframes_plugin.prompt import frame_content
 from kframes_plugin.types import Frame
-from kframes_training.sources.synthscenes.draw import draw
 from kframes_training.sources.synthscenes.language import Question
+from kframes_training.sources.synthscenes.paint import paint
 from kframes_training.sources.synthscenes.world import Video
 from kframes_training.stages.rewards import Answerer
 
@@ -39,7 +39,7 @@ def mllm_answerer(name: str, asked: Sequence[tuple[Video, Question]], size: tupl
 
     def answer(timestamps: Sequence[float], index: int) -> list[float]:
         video, question = asked[index]
-        frames = [Frame(time, 1.0, Image.fromarray(draw(video, time, size))) for time in timestamps]
+        frames = [Frame(time, 1.0, Image.fromarray(paint(video, time, size))) for time in timestamps]
         return option_probabilities(model, processor, frames, question.text, question.options)
 
     return answer

@@ -72,7 +72,7 @@ def format_reward(
     return 0.5 if clips else 0.0
 
 
-def frames_of_answer(
+def choose_timestamps(
     text: str,
     duration: float,
     k: int,

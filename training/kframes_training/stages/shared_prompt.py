@@ -76,13 +76,13 @@ def distinct(ids: Tensor, mask: Tensor, types: Tensor, pixels: Tensor, grid: Ten
     )
 
 
-def read(model: Any, prompts: Prompts, sights: Sequence[Tensor]) -> tuple[Cache, Tensor]:
+def read(model: Any, prompts: Prompts, vision: Sequence[Tensor]) -> tuple[Cache, Tensor]:
     """Read every prompt once, but for its last token.
 
     Args:
         model: a Qwen2_5_VLForConditionalGeneration.
         prompts: n distinct prompts.
-        sights: the vision tokens of each prompt, (tokens, width).
+        vision: the vision tokens of each prompt, (tokens, width).
 
     Returns:
         Keys and values, expanded to the B rows; (B, 1) what to add to a token's place to get its rotary position.
@@ -94,7 +94,7 @@ def read(model: Any, prompts: Prompts, sights: Sequence[Tensor]) -> tuple[Cache,
         input_ids=prompts.ids[:, :-1],
         attention_mask=prompts.mask[:, :-1],
         position_ids=positions[..., :-1],
-        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tuple(sights))},
+        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tuple(vision))},
         use_cache=True,
     ).past_key_values
     cache.batch_select_indices(prompts.rows)
@@ -102,13 +102,13 @@ def read(model: Any, prompts: Prompts, sights: Sequence[Tensor]) -> tuple[Cache,
 
 
 def score(
-    model: Any, wrapped: Any, prompts: Prompts, sights: Sequence[Tensor], answers: Tensor, mask: Tensor
+    model: Any, wrapped: Any, prompts: Prompts, vision: Sequence[Tensor], answers: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor | None]:
     """Log-probability and entropy of the tokens of the answers, (B, C) each, by TRL's head on ``wrapped``.
 
     A reference model has a head without entropy: None.
     """
-    cache, delta = read(model, prompts, sights)
+    cache, delta = read(model, prompts, vision)
     whole = torch.cat([prompts.mask[prompts.rows], mask], dim=1)
     places = prompts.mask.sum(1)[prompts.rows, None] - 1 + torch.arange(answers.shape[1] + 1, device=answers.device)
     last = prompts.ids[prompts.rows, -1:]
@@ -124,9 +124,9 @@ def score(
     return out.log_probs[:, -length:], None if out.entropy is None else out.entropy[:, -length:]
 
 
-def write(model: Any, prompts: Prompts, sights: Sequence[Tensor], config: GenerationConfig) -> Tensor:
+def write(model: Any, prompts: Prompts, vision: Sequence[Tensor], config: GenerationConfig) -> Tensor:
     """What ``model.generate`` writes for every row, (B, up to max_new_tokens)."""
-    cache, delta = read(model, prompts, sights)
+    cache, delta = read(model, prompts, vision)
     ids, mask = prompts.ids[prompts.rows], prompts.mask[prompts.rows]
     model.model.rope_deltas = delta
     out: Tensor = model.generate(input_ids=ids, attention_mask=mask, generation_config=config, **{CACHE: cache})

@@ -11,8 +11,8 @@ from PIL import Image
 
 from kframes_plugin.prompt import DEFAULT_FORMAT, PromptFormat
 from kframes_plugin.types import Candidates, Frame
-from kframes_training.sources.synthscenes.draw import draw
 from kframes_training.sources.synthscenes.language import Question, questions
+from kframes_training.sources.synthscenes.paint import paint
 from kframes_training.sources.synthscenes.tasks import STAGE1, STAGE2, candidate_times, make_task
 from kframes_training.sources.synthscenes.world import Video, sample_video
 from kframes_training.stages.grpo import grpo_row
@@ -21,10 +21,10 @@ from kframes_training.stages.sft import sft_row
 TRIES = 1000  # draws of a task for a row; a video rarely lacks one
 
 
-def drawn_frames(video: Video, candidates: int, size: tuple[int, int]) -> Candidates:
+def paint_candidates(video: Video, candidates: int, size: tuple[int, int]) -> Candidates:
     """The candidate frames of a SynthScenes video, drawn instead of decoded; ``size`` is (width, height) in pixels."""
     times, stride = candidate_times(video.duration, candidates), video.duration / candidates
-    frames = [Frame(time, stride, Image.fromarray(draw(video, time, size))) for time in times]
+    frames = [Frame(time, stride, Image.fromarray(paint(video, time, size))) for time in times]
     return Candidates(frames, video.duration)
 
 
@@ -64,7 +64,7 @@ def sft_dataset(
         for _ in range(TRIES):
             kind = rng.choices(list(tasks), list(tasks.values()))[0]
             if task := make_task(kind, video.scenes, where, rng, fmt):
-                return sft_row(drawn_frames(video, candidates, size), task.query, task.answer, fmt)
+                return sft_row(paint_candidates(video, candidates, size), task.query, task.answer, fmt)
         raise ValueError(f"video {seed} offers none of the tasks {', '.join(tasks)}; add one that every video has")
 
     return Dataset.from_list(specs).with_transform(read)
@@ -87,7 +87,7 @@ def grpo_rows(
         kinds: of the questions; None: all. What the answerer cannot tell from the right frames either earns noise.
     """
     asked = [(video, question) for video, question in _asked(seeds) if kinds is None or question.kind in kinds]
-    frames = {id(video): drawn_frames(video, candidates, size) for video, _ in asked}
+    frames = {id(video): paint_candidates(video, candidates, size) for video, _ in asked}
     return [
         _row(frames[id(video)], number, video, question, fmt) for number, (video, question) in enumerate(asked)
     ], asked
@@ -104,7 +104,7 @@ def grpo_dataset(
         for number in columns["number"]:
             if number not in drawn:
                 video, question = asked[number]
-                drawn[number] = _row(drawn_frames(video, candidates, size), number, video, question, fmt)
+                drawn[number] = _row(paint_candidates(video, candidates, size), number, video, question, fmt)
         return {key: [drawn[number][key] for number in columns["number"]] for key in drawn[columns["number"][0]]}
 
     return Dataset.from_dict({"number": list(range(len(asked)))}).with_transform(read), asked

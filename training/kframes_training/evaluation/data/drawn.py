@@ -31,8 +31,8 @@ from kframes_training.sources.synthscenes import (
     Query,
     Question,
     Video,
-    clips_of,
-    draw,
+    make_clips,
+    paint,
     queries,
     questions,
     sample_video,
@@ -69,7 +69,7 @@ class Exam:
         """The true clips of every text; of a question the scenes that hold its answer."""
         scenes = self.video.scenes
         evidence = [[Clip(scenes[i].start, scenes[i].end) for i in question.evidence] for question in self.questions]
-        return [*(clips_of(scenes, query) for query in self.queries), *evidence]
+        return [*(make_clips(scenes, query) for query in self.queries), *evidence]
 
 
 def make_exam(seed: int, split: str) -> Exam:
@@ -140,7 +140,7 @@ def _groups(exam: Exam, kind: str, true: Sequence[Clip], is_question: bool) -> d
 def video_on_disk(video: Video, folder: Path) -> Path:
     """The file of a video, written when it is not there yet.
 
-    Its name holds a digest of the scenes and of the code that draws and encodes them, so that no file outlives a
+    Its name holds a digest of the scenes and of the code that paints and encodes them, so that no file outlives a
     change of either. Several processes may write into the same folder.
     """
     path = folder / f"{video.id}-{_digest(video)}.mp4"
@@ -153,11 +153,11 @@ def video_on_disk(video: Video, folder: Path) -> Path:
 
 
 def _digest(video: Video) -> str:
-    code = "".join(inspect.getsource(inspect.getmodule(part) or part) for part in (draw, video_file))
+    code = "".join(inspect.getsource(inspect.getmodule(part) or part) for part in (paint, video_file))
     return hashlib.sha256(f"{video!r} {SIZE} {FPS} {code}".encode()).hexdigest()[:12]
 
 
-def draw_data(
+def render_data(
     count: int, split: str, folder: Path, *, with_questions: bool = True, workers: int = 1, progress: bool = True
 ) -> Data:
     """The first videos of a split with all their items; files that are there already are kept.
@@ -167,7 +167,7 @@ def draw_data(
         split: "dev" or "test".
         folder: of the video files.
         with_questions: else the queries alone.
-        workers: processes that draw.
+        workers: processes that render.
         progress: show a bar.
 
     Raises:
@@ -176,9 +176,9 @@ def draw_data(
     if not 1 <= count <= len(SPLITS[split]):
         raise ValueError(f"--videos must be 1 to {len(SPLITS[split])}; got {count}")
     seeds = SPLITS[split][:count]
-    draw_one = partial(_draw, folder=folder)
+    draw_one = partial(_render, folder=folder)
     made = run_in_processes(draw_one, seeds, workers) if workers > 1 and count > 1 else map(draw_one, seeds)
-    bar = tqdm(made, total=count, desc="drawing", unit="video", file=sys.stderr, disable=None if progress else True)
+    bar = tqdm(made, total=count, desc="rendering", unit="video", file=sys.stderr, disable=None if progress else True)
     files = dict(bar)
     items = [
         item
@@ -188,7 +188,7 @@ def draw_data(
     return Data(f"SynthScenes, {split} split", tuple(items))
 
 
-def _draw(seed: int, folder: Path) -> tuple[int, Path]:
+def _render(seed: int, folder: Path) -> tuple[int, Path]:
     return seed, video_on_disk(sample_video(seed), folder)
 
 
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the videos and of questions.jsonl")
     options = parser.parse_args(arguments)
     try:
-        data = draw_data(options.videos, options.split, options.out, workers=options.workers)
+        data = render_data(options.videos, options.split, options.out, workers=options.workers)
     except ValueError as error:
         parser.error(str(error))
     text = "".join(json.dumps(to_row(item)) + "\n" for item in data.items)

@@ -21,7 +21,7 @@ from kframes_training.evaluation.baselines.common import unit_rows
 from kframes_training.evaluation.candidates import MeasuredVideo
 from kframes_training.evaluation.cli import finish, measure
 from kframes_training.evaluation.data import Item
-from kframes_training.evaluation.data.drawn import draw_data
+from kframes_training.evaluation.data.drawn import render_data
 from kframes_training.evaluation.load import Setup, load_plan, make_clip_selector
 from kframes_training.evaluation.loop import Plan
 from kframes_training.evaluation.scorers import FrameScores, ModelScorer
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         place_outputs(options)
-        data = draw_data(options.videos, options.split, options.files, workers=options.workers)
+        data = render_data(options.videos, options.split, options.files, workers=options.workers)
         data = replace(data, items=tuple(item for item in data.items if not item.absent))
         report = measure(
             data,

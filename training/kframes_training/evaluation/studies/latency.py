@@ -16,7 +16,7 @@ from kframes_plugin.kframes import KFrames
 from kframes_plugin.selectors.load import load_selector
 from kframes_plugin.types import PREDICTION_KINDS
 from kframes_training.evaluation.cli import finish, measure
-from kframes_training.evaluation.data.drawn import draw_data
+from kframes_training.evaluation.data.drawn import render_data
 from kframes_training.evaluation.load import make_clip_selector
 from kframes_training.evaluation.loop import Plan
 from kframes_training.evaluation.store import digest_weights
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         place_outputs(options)
-        data = draw_data(options.videos, options.split, options.files, with_questions=False, workers=options.workers)
+        data = render_data(options.videos, options.split, options.files, with_questions=False, workers=options.workers)
         load = partial(load_predictions, options.model, options.candidates)
         report = measure(data, load, options, "latency", ["text"], compared_groups=(), with_items=False)
     except ValueError as error:

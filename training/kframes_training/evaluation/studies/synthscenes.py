@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kframes_training.evaluation.cli import add_run_options, finish, measure
-from kframes_training.evaluation.data.drawn import draw_data
+from kframes_training.evaluation.data.drawn import render_data
 from kframes_training.evaluation.load import Setup, load_plan
 from kframes_training.evaluation.tables import (
     Table,
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         answerer = None if options.answerer is None else f"synthscenes:{options.answerer}"
         setup = Setup(names, KS, candidates=options.candidates, answerer=answerer, answer_size=192)
         place_outputs(options)
-        data = draw_data(
+        data = render_data(
             options.videos, options.split, options.files, with_questions=answerer is not None, workers=options.workers
         )
         report = measure(

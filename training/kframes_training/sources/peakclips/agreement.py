@@ -10,7 +10,7 @@ from kframes_plugin.types import Span
 from kframes_training.rows import P1_SCORE, P2_SCORE, Row, spans_in
 from kframes_training.sources.peakclips.chapters import boundary_f1
 from kframes_training.sources.peakclips.oracle import known_queries, known_video, true_scene
-from kframes_training.sources.synthscenes.rows import clips_of
+from kframes_training.sources.synthscenes.rows import make_clips
 
 
 def with_truth(videos: Sequence[Row], queries: Sequence[Row]) -> dict[str, Any]:
@@ -36,11 +36,11 @@ def with_truth(videos: Sequence[Row], queries: Sequence[Row]) -> dict[str, Any]:
         if video is None or query is None:
             continue
         counted += 1
-        true = clips_of(video.scenes, query)
-        wanted = [(clip.start, clip.end) for clip in true if clip.priority == "P1"]
-        agreed = iou(_spans(row, "P1"), wanted)
+        true = make_clips(video.scenes, query)
+        top = [(clip.start, clip.end) for clip in true if clip.priority == "P1"]
+        agreed = iou(_spans(row, "P1"), top)
         rows["p1_iou"].append(agreed)
-        rows["p1_iou_present"] += [agreed] if wanted else []
+        rows["p1_iou_present"] += [agreed] if top else []
         rows["clips_iou"].append(iou(spans_in(row["clips"]), [(clip.start, clip.end) for clip in true]))
         for span, score in zip(scenes[row["video_id"]], row["scores"], strict=True):
             score_there = query.scores[video.scenes.index(true_scene(video, span))]

@@ -130,9 +130,9 @@ def _said(error: ValidationError) -> str:
 def _problem(answer: BaseModel, facts: Mapping[str, Any]) -> str:
     """What of a well-formed answer does not fit the prompt; "" where all does."""
     if isinstance(answer, Scores):
-        numbers, wanted = sorted(item.scene for item in answer.scores), sorted(facts["scenes"])
-        if numbers != wanted:
-            return f"scores must have each of the scenes {wanted} once; it has {numbers}"
+        numbers, expected = sorted(item.scene for item in answer.scores), sorted(facts["scenes"])
+        if numbers != expected:
+            return f"scores must have each of the scenes {expected} once; it has {numbers}"
     if isinstance(answer, Queries):
         kinds = [item.kind for item in answer.queries]
         if sorted(kinds) != sorted(facts["kinds"]):

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-Record = dict[str, Any]
+Entry = dict[str, Any]
 
 
 def write_whole(path: Path, value: Any) -> None:
@@ -41,9 +41,9 @@ class AnswerCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.asked = self.known = 0
-        self._coming: dict[str, asyncio.Future[Record]] = {}
+        self._coming: dict[str, asyncio.Future[Entry]] = {}
 
-    async def get(self, key: str, ask: Callable[[], Awaitable[Record]], about: Record) -> Record:
+    async def get(self, key: str, ask: Callable[[], Awaitable[Entry]], about: Entry) -> Entry:
         """The answer of a key; ``ask`` is called where it is not there, once even when two want it together.
 
         Args:
@@ -57,7 +57,7 @@ class AnswerCache:
         path = self._path(key)
         if path.is_file():
             self.known += 1
-            answer: Record = json.loads(path.read_text(encoding="utf-8"))["answer"]
+            answer: Entry = json.loads(path.read_text(encoding="utf-8"))["answer"]
             return answer
         self._coming[key] = asyncio.get_running_loop().create_future()
         try:
@@ -75,18 +75,18 @@ class AnswerCache:
             del self._coming[key]
         return answer
 
-    def records(self) -> Iterator[Record]:
+    def entries(self) -> Iterator[Entry]:
         """All answers with what is known about them, in the order of their keys."""
         for path in sorted(self.folder.glob("??/*.json")):
-            record: Record = json.loads(path.read_text(encoding="utf-8"))
-            yield record
+            entry: Entry = json.loads(path.read_text(encoding="utf-8"))
+            yield entry
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
 
 
-def costs(cache: AnswerCache, price_in: float, price_out: float) -> list[Record]:
-    """What every answer of a cache cost, one record each.
+def costs(cache: AnswerCache, price_in: float, price_out: float) -> list[Entry]:
+    """What every answer of a cache cost, one entry each.
 
     Args:
         cache: all of its answers, whichever run asked for them.
@@ -96,15 +96,15 @@ def costs(cache: AnswerCache, price_in: float, price_out: float) -> list[Record]
         ``key``, ``task``, ``video_id``, ``writer``, ``tokens_in``, ``tokens_out``, ``requests``, ``seconds``, ``cost``.
     """
     lines = []
-    for record in cache.records():
-        answer = record["answer"]
+    for entry in cache.entries():
+        answer = entry["answer"]
         counts = {name: answer[name] for name in ("tokens_in", "tokens_out", "requests")}
         cost = (counts["tokens_in"] * price_in + counts["tokens_out"] * price_out) / 1e6
-        lines.append({"key": record["key"], **record["about"], **counts, "cost": round(cost, 9)})
+        lines.append({"key": entry["key"], **entry["about"], **counts, "cost": round(cost, 9)})
     return lines
 
 
-def total(lines: list[Record]) -> Record:
+def total(lines: list[Entry]) -> Entry:
     """The sum of a log of costs."""
     names = ("tokens_in", "tokens_out", "requests", "cost")
     return {"answers": len(lines), **{name: round(sum(line[name] for line in lines), 6) for name in names}}

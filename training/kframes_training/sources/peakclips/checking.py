@@ -42,8 +42,8 @@ def check(folder: str | Path, *, against: str | Path | None = None, split: str |
     videos, queries = store.read(folder, "videos", split), store.read(folder, "queries", split)
     questions, errors = store.read(folder, "questions", split), store.read(folder, "errors", split)
     report: Report = {
-        "statistics": statistics_of(videos, queries, questions),
-        "labels": labels_of(videos, queries),
+        "statistics": count_rows(videos, queries, questions),
+        "labels": describe_labels(videos, queries),
         "errors": dict(sorted(Counter(row["step"] for row in errors).items())),
     }
     if truth := with_truth(videos, queries):
@@ -53,7 +53,7 @@ def check(folder: str | Path, *, against: str | Path | None = None, split: str |
     return report
 
 
-def statistics_of(videos: Sequence[Row], queries: Sequence[Row], questions: Sequence[Row]) -> Report:
+def count_rows(videos: Sequence[Row], queries: Sequence[Row], questions: Sequence[Row]) -> Report:
     """Totals, and means per video beside the paper's."""
     totals = {
         "chapters": sum(len(video["chapters"]) for video in videos),
@@ -75,7 +75,7 @@ def statistics_of(videos: Sequence[Row], queries: Sequence[Row], questions: Sequ
     }
 
 
-def labels_of(videos: Sequence[Row], queries: Sequence[Row]) -> Report:
+def describe_labels(videos: Sequence[Row], queries: Sequence[Row]) -> Report:
     """Shares of P1 and P2, lengths of clips, and the queries whose labels cover everything or nothing."""
     durations = {video["video_id"]: video["duration"] for video in videos}
     clips = [(query["video_id"], clip) for query in queries for clip in query["clips"]]

@@ -135,7 +135,7 @@ def _mean_colours(span: Span, times: NDArray[np.float64], colours: Sequence[NDAr
     return [round(float(share), 4) for share in mean]
 
 
-def frames_of(path: str, spans: Sequence[Span], count: int, size: int) -> list[list[Frame]]:
+def decode_frames(path: str, spans: Sequence[Span], count: int, size: int) -> list[list[Frame]]:
     """``count`` frames of every span, in the middles of as many equal parts of it, long side at most ``size`` pixels.
 
     Raises:

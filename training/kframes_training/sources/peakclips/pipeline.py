@@ -12,8 +12,8 @@ from typing import Any
 from kframes_plugin.errors import VideoError
 from kframes_training.rows import (
     Row,
-    clips_of_scores,
     error_row,
+    merge_scenes,
     query_row,
     spans_in,
     stage1_rows,
@@ -79,9 +79,9 @@ async def annotate(source: Source, given: Sequence[Row], tools: Tools, settings:
         caption = whole[0]["caption"]
         asked = list(given)
         if not asked:
-            wanted = [by, settings.queries_per_video, caption, told]
+            inputs = [by, settings.queries_per_video, caption, told]
             asked = await keep(
-                "queries", wanted, lambda: steps.queries(source, caption, told, tools.annotator, settings)
+                "queries", inputs, lambda: steps.queries(source, caption, told, tools.annotator, settings)
             )
         judged = await keep(
             "relevance",
@@ -96,7 +96,7 @@ async def annotate(source: Source, given: Sequence[Row], tools: Tools, settings:
         )
     except VideoError as error:
         return _broken(source, str(error))
-    return tables_of(source, found, told, chapters, caption, judged, alike, posed, keep.errors, settings)
+    return make_tables(source, found, told, chapters, caption, judged, alike, posed, keep.errors, settings)
 
 
 async def kept_scenes(source: Source, folder: Path, settings: Settings) -> list[Row]:
@@ -142,7 +142,7 @@ class _Kept:
         return rows
 
 
-def tables_of(
+def make_tables(
     source: Source,
     found: list[Row],
     told: list[Row],
@@ -161,7 +161,7 @@ def tables_of(
     for row in judged:
         similarities = alike.get(row["query"], [])
         scores = refined(row["scores"], similarities, rule)
-        clips = clips_of_scores(spans_in(told), scores, row["reasons"], p1_score=rule.p1_score, p2_score=rule.p2_score)
+        clips = merge_scenes(spans_in(told), scores, row["reasons"], p1_score=rule.p1_score, p2_score=rule.p2_score)
         line = query_row(source.video_id, row["query"], row.get("kind", GIVEN), scores, clips)
         queries.append(line | {"caption_scores": row["scores"], "similarities": similarities})
     return {

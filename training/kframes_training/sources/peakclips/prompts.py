@@ -76,10 +76,10 @@ def queries(
     video_id: str, caption: str, spans: Sequence[Span], captions: Sequence[str], kinds: Sequence[str]
 ) -> Prompt:
     """The captions of a video -> one query of every kind asked for."""
-    wanted = "\n".join(f'- "{kind}": {KINDS[kind]}' for kind in kinds)
+    listed = "\n".join(f'- "{kind}": {KINDS[kind]}' for kind in kinds)
     text = (
         f"A video: {caption}\nIts scenes:\n{_listed(spans, captions)}\n"
-        f"Write {len(kinds)} queries that a viewer might search the video with, one of each of these kinds:\n{wanted}\n"
+        f"Write {len(kinds)} queries that a viewer might search the video with, one of each of these kinds:\n{listed}\n"
         "Do not name times or scene numbers. Say things in your own words, not in those of the captions.\n"
         'Answer with nothing but JSON: {"queries": [{"kind": "...", "query": "..."}]}'
     )

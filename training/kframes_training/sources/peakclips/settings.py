@@ -55,7 +55,7 @@ class Settings:
             raise ValueError(f"queries_per_video must be at most {len(KINDS)}; got {self.queries_per_video}")
 
 
-def kinds_of(video_id: str, queries_per_video: float) -> list[str]:
+def choose_kinds(video_id: str, queries_per_video: float) -> list[str]:
     """The kinds of queries to write about a video: all kinds come equally often over many videos.
 
     A function of the id alone, so that it does not matter which machine annotates what, and when.

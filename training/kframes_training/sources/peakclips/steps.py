@@ -18,8 +18,8 @@ from kframes_training.sources.peakclips import prompts
 from kframes_training.sources.peakclips.annotator import Annotator, ItemError
 from kframes_training.sources.peakclips.answers import Caption, Queries, Questions, Scores
 from kframes_training.sources.peakclips.chapters import group
-from kframes_training.sources.peakclips.media import Source, find_scenes, frames_of
-from kframes_training.sources.peakclips.settings import Settings, kinds_of
+from kframes_training.sources.peakclips.media import Source, decode_frames, find_scenes
+from kframes_training.sources.peakclips.settings import Settings, choose_kinds
 from kframes_training.sources.peakclips.similarity import Similarity
 
 FRAMES_AT_ONCE = 64  # held in memory, and shown to a similarity together
@@ -66,7 +66,9 @@ async def captions(source: Source, found: Sequence[Row], annotator: Annotator, s
         return captioned(*span, answer.caption if answer else "")
 
     for first, part in _parts(spans, settings):
-        frames = await asyncio.to_thread(frames_of, source.path, part, settings.frames_per_scene, settings.frame_size)
+        frames = await asyncio.to_thread(
+            decode_frames, source.path, part, settings.frames_per_scene, settings.frame_size
+        )
         asked = [one(first + i + 1, span, shown) for i, (span, shown) in enumerate(zip(part, frames, strict=True))]
         outcome.rows += await asyncio.gather(*asked)
     return _ordered(outcome)
@@ -111,7 +113,7 @@ async def queries(
 ) -> Outcome:
     """captions -> [{"query", "kind"}], written by the annotator."""
     outcome = Outcome()
-    kinds = kinds_of(source.video_id, settings.queries_per_video)
+    kinds = choose_kinds(source.video_id, settings.queries_per_video)
     texts = [row["caption"] for row in told]
     if kinds and any(texts):
         prompt = prompts.queries(source.video_id, caption, spans_in(told), texts, kinds)
@@ -154,7 +156,7 @@ async def similarities(
     if not texts:
         return outcome
     for _, part in _parts(spans_in(told), settings):
-        frames = await asyncio.to_thread(frames_of, source.path, part, count, settings.frame_size)
+        frames = await asyncio.to_thread(decode_frames, source.path, part, count, settings.frame_size)
         scores = await asyncio.to_thread(similarity, [frame for shown in frames for frame in shown], texts)
         best = scores.reshape(len(part), count, len(texts)).max(axis=1)
         for row, column in zip(outcome.rows, best.T.tolist(), strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from kframes_training.sources.synthscenes.wanted import TOP, Wanted, invented, present
+from kframes_training.sources.synthscenes.attributes import TOP, Attributes, invent_attributes, take_attributes
 from kframes_training.sources.synthscenes.world import BACKGROUNDS, COLOURS, LABELS, SHAPES, Scene, Thing
 
 KINDS = ("needle", "attribute", "action", "order", "count", "holistic", "absent")
@@ -140,19 +140,19 @@ def caption_video(chapters: Sequence[Sequence[Scene]], rng: Random) -> str:
     return f"{opening} " + ", then ".join(chapter[0].background for chapter in chapters)
 
 
-def phrase(wanted: Wanted, rng: Random) -> str:
-    """The wanted attributes as a noun phrase without article: "spinning red circle on teal"."""
-    words = [rng.choice(DOING[wanted.motion])] if wanted.motion else []
-    if wanted.colour:
-        words.append(wanted.colour)
-    if wanted.shape or wanted.colour or wanted.motion:
-        words.append(wanted.shape or rng.choice(("thing", "object")))
+def phrase(target: Attributes, rng: Random) -> str:
+    """The attributes of a target as a noun phrase without article: "spinning red circle on teal"."""
+    words = [rng.choice(DOING[target.motion])] if target.motion else []
+    if target.colour:
+        words.append(target.colour)
+    if target.shape or target.colour or target.motion:
+        words.append(target.shape or rng.choice(("thing", "object")))
     else:
         words.append("scene")
-    if wanted.background:
-        words.append(rng.choice(("on {}", "over {}", "on a {} background")).format(wanted.background))
-    if wanted.label:
-        words.append(rng.choice(("with the text {}", "marked {}", "with {} written on it")).format(wanted.label))
+    if target.background:
+        words.append(rng.choice(("on {}", "over {}", "on a {} background")).format(target.background))
+    if target.label:
+        words.append(rng.choice(("with the text {}", "marked {}", "with {} written on it")).format(target.label))
     return " ".join(words)
 
 
@@ -160,25 +160,25 @@ def _say(templates: Sequence[str], noun: str, rng: Random) -> str:
     return rng.choice(templates).format(a=f"a {noun}", the=f"the {noun}", it=noun)
 
 
-def reason_of(wanted: Wanted, scene: Scene) -> str:
-    """What of the wanted is in the scene: the thing that fits, and the background."""
-    fits = max(range(len(scene.things)), key=lambda i: wanted._score(scene, scene.things[i], main=i == 0))
+def describe_match(target: Attributes, scene: Scene) -> str:
+    """What of the target is in the scene: the thing that fits, and the background."""
+    fits = max(range(len(scene.things)), key=lambda i: target._score(scene, scene.things[i], main=i == 0))
     return f"{describe_thing(scene.things[fits])} on {scene.background}"
 
 
-def _about(text: str, kind: str, wanted: Wanted, scenes: Sequence[Scene]) -> Query:
-    scores = tuple(wanted.score(scene) for scene in scenes)
+def _about(text: str, kind: str, target: Attributes, scenes: Sequence[Scene]) -> Query:
+    scores = tuple(target.score(scene) for scene in scenes)
     reasons = tuple(
-        reason_of(wanted, scene) if score >= 4.3 else "" for scene, score in zip(scenes, scores, strict=True)
+        describe_match(target, scene) if score >= 4.3 else "" for scene, score in zip(scenes, scores, strict=True)
     )
     return Query(text, kind, scores, reasons)
 
 
-def _search(draw: Callable[[], Wanted], fits: Callable[[Wanted], bool], tries: int = 40) -> Wanted | None:
+def _search(sample: Callable[[], Attributes], fits: Callable[[Attributes], bool], tries: int = 40) -> Attributes | None:
     for _ in range(tries):
-        wanted = draw()
-        if fits(wanted):
-            return wanted
+        target = sample()
+        if fits(target):
+            return target
     return None
 
 
@@ -194,57 +194,59 @@ _NEEDLES = (
 )
 
 
-def _one(scenes: Sequence[Scene], rng: Random, names: Sequence[str]) -> Wanted | None:
-    """Wanted attributes that hold in exactly one scene."""
+def _one(scenes: Sequence[Scene], rng: Random, names: Sequence[str]) -> Attributes | None:
+    """Attributes attributes that hold in exactly one scene."""
     return _search(
-        lambda: present(scenes, rng, names),
-        lambda w: w != Wanted() and _has_all(w, names) and len(w.matches(scenes)) == 1,
+        lambda: take_attributes(scenes, rng, names),
+        lambda w: w != Attributes() and _has_all(w, names) and len(w.matches(scenes)) == 1,
     )
 
 
-def _has_all(wanted: Wanted, names: Sequence[str]) -> bool:
-    return all(getattr(wanted, name) not in ("", "still") for name in names)
+def _has_all(target: Attributes, names: Sequence[str]) -> bool:
+    return all(getattr(target, name) not in ("", "still") for name in names)
 
 
 def _needle(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
-    wanted = _one(scenes, rng, rng.choice(_NEEDLES))
-    return None if wanted is None else _about(_say(_FIND, phrase(wanted, rng), rng), "needle", wanted, scenes)
+    target = _one(scenes, rng, rng.choice(_NEEDLES))
+    return None if target is None else _about(_say(_FIND, phrase(target, rng), rng), "needle", target, scenes)
 
 
 def _attribute(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
     asked = rng.choice(list(_ASK))
     names = [name for name in rng.choice((("colour", "shape"), ("shape", "background"), ("colour",))) if name != asked]
-    wanted = _one(scenes, rng, names or ("shape",))
-    return None if wanted is None else _about(_say(_ASK[asked], phrase(wanted, rng), rng), "attribute", wanted, scenes)
+    target = _one(scenes, rng, names or ("shape",))
+    return None if target is None else _about(_say(_ASK[asked], phrase(target, rng), rng), "attribute", target, scenes)
 
 
 def _action(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
     names = rng.choice((("motion",), ("motion", "shape"), ("motion", "colour"), ("motion", "colour", "shape")))
-    wanted = _search(lambda: present(scenes, rng, names), lambda w: _has_all(w, names) and len(w.matches(scenes)) <= 2)
-    return None if wanted is None else _about(_say(_FIND, phrase(wanted, rng), rng), "action", wanted, scenes)
+    target = _search(
+        lambda: take_attributes(scenes, rng, names), lambda w: _has_all(w, names) and len(w.matches(scenes)) <= 2
+    )
+    return None if target is None else _about(_say(_FIND, phrase(target, rng), rng), "action", target, scenes)
 
 
 def _order(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
-    wanted = _one(scenes, rng, ("colour", "shape"))
-    if wanted is None:
+    target = _one(scenes, rng, ("colour", "shape"))
+    if target is None:
         return None
-    anchor, after = wanted.matches(scenes)[0], rng.random() < 0.7
+    anchor, after = target.matches(scenes)[0], rng.random() < 0.7
     goal = anchor + (1 if after else -1)
     if not 0 <= goal < len(scenes):
         return None
     scores = tuple(TOP if index == goal else 2.0 if index == anchor else 1.0 for index in range(len(scenes)))
     found = f"{describe_thing(scenes[goal].things[0])} on {scenes[goal].background}"
     reasons = tuple(found if index == goal else "" for index in range(len(scenes)))
-    return Query(_say(_AFTER if after else _BEFORE, phrase(wanted, rng), rng), "order", scores, reasons)
+    return Query(_say(_AFTER if after else _BEFORE, phrase(target, rng), rng), "order", scores, reasons)
 
 
 def _count(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
     names = rng.choice((("colour",), ("shape",), ("colour", "shape"), ("background",), ("shape", "background")))
-    wanted = _search(
-        lambda: present(scenes, rng, names),
+    target = _search(
+        lambda: take_attributes(scenes, rng, names),
         lambda w: _has_all(w, names) and 2 <= len(w.matches(scenes)) <= len(scenes) / 2,
     )
-    return None if wanted is None else _about(_say(_COUNT, phrase(wanted, rng), rng), "count", wanted, scenes)
+    return None if target is None else _about(_say(_COUNT, phrase(target, rng), rng), "count", target, scenes)
 
 
 def _holistic(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
@@ -258,8 +260,8 @@ def _absent(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
         text = _say(templates, _unknown_noun(rng), rng)
         return Query(text, "absent", (1.0,) * len(scenes), ("",) * len(scenes))
     names = rng.choice(_NEEDLES)
-    wanted = _search(lambda: invented(rng, names), lambda w: not w.matches(scenes))
-    return None if wanted is None else _about(_say(templates, phrase(wanted, rng), rng), "absent", wanted, scenes)
+    target = _search(lambda: invent_attributes(rng, names), lambda w: not w.matches(scenes))
+    return None if target is None else _about(_say(templates, phrase(target, rng), rng), "absent", target, scenes)
 
 
 def _unknown_noun(rng: Random) -> str:
@@ -312,33 +314,33 @@ def _options(right: str, pool: Sequence[str], rng: Random) -> tuple[tuple[str, .
 def _ask_needle(scenes: Sequence[Scene], rng: Random) -> Question | None:
     pools = {"colour": list(COLOURS), "shape": SHAPES, "background": list(BACKGROUNDS), "label": LABELS}
     asked = rng.choice(list(pools))
-    wanted = _one(
+    target = _one(
         scenes,
         rng,
         {"colour": ("shape", "background"), "shape": ("colour", "background")}.get(asked, ("colour", "shape")),
     )
-    if wanted is None:
+    if target is None:
         return None
-    index = wanted.matches(scenes)[0]
+    index = target.matches(scenes)[0]
     scene = scenes[index]
     thing = next(
-        (t for i, t in enumerate(scene.things) if wanted._score(scene, t, main=i == 0) >= 4.3), scene.things[0]
+        (t for i, t in enumerate(scene.things) if target._score(scene, t, main=i == 0) >= 4.3), scene.things[0]
     )
     right = getattr(scene if asked in ("background", "label") else thing, asked)
-    if not right or sum(wanted._score(scene, t, main=True) >= 4.3 for t in scene.things) > 1:
+    if not right or sum(target._score(scene, t, main=True) >= 4.3 for t in scene.things) > 1:
         return None
     options, answer = _options(right, pools[asked], rng)
-    return Question(_say(_ASK[asked], phrase(wanted, rng), rng), "attribute", options, answer, (index,))
+    return Question(_say(_ASK[asked], phrase(target, rng), rng), "attribute", options, answer, (index,))
 
 
 def _ask_action(scenes: Sequence[Scene], rng: Random) -> Question | None:
-    wanted = _one(scenes, rng, ("motion",))
-    if wanted is None:
+    target = _one(scenes, rng, ("motion",))
+    if target is None:
         return None
-    index = wanted.matches(scenes)[0]
+    index = target.matches(scenes)[0]
     right = scenes[index].things[0]
     options, answer = _options(right.colour, list(COLOURS), rng)
-    return Question(f"what colour is the {phrase(wanted, rng)}?", "action", options, answer, (index,))
+    return Question(f"what colour is the {phrase(target, rng)}?", "action", options, answer, (index,))
 
 
 def _ask_order(scenes: Sequence[Scene], rng: Random) -> Question | None:

@@ -13,12 +13,12 @@ from kframes_training.sources.synthscenes.language import Query, Question, capti
 from kframes_training.sources.synthscenes.world import Scene, Video
 
 
-def clips_of(
+def make_clips(
     scenes: Sequence[Scene], query: Query, *, p1_score: float = P1_SCORE, p2_score: float = P2_SCORE
 ) -> list[Clip]:
-    """The clips of a query, as :func:`kframes_training.rows.clips_of_scores` makes them."""
+    """The clips of a query, as :func:`kframes_training.rows.merge_scenes` makes them."""
     spans = [(scene.start, scene.end) for scene in scenes]
-    return rows.clips_of_scores(spans, query.scores, query.reasons, p1_score=p1_score, p2_score=p2_score)
+    return rows.merge_scenes(spans, query.scores, query.reasons, p1_score=p1_score, p2_score=p2_score)
 
 
 def video_row(video: Video, rng: Random | None = None) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def video_row(video: Video, rng: Random | None = None) -> dict[str, Any]:
 
 def query_row(video: Video, query: Query) -> dict[str, Any]:
     """A query with the score of every scene and its true clips."""
-    return rows.query_row(video.id, query.text, query.kind, query.scores, clips_of(video.scenes, query))
+    return rows.query_row(video.id, query.text, query.kind, query.scores, make_clips(video.scenes, query))
 
 
 def qa_row(video: Video, question: Question) -> dict[str, Any]:

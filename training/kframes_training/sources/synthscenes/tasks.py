@@ -8,16 +8,16 @@ from random import Random
 
 from kframes_plugin.prompt import PromptFormat, write_clips
 from kframes_training.rows import P1_SCORE, P2_SCORE
+from kframes_training.sources.synthscenes.attributes import invent_attributes, take_attributes
 from kframes_training.sources.synthscenes.language import (
     DOING,
     Query,
     caption_scene,
+    describe_match,
     describe_thing,
     make_query,
-    reason_of,
 )
-from kframes_training.sources.synthscenes.rows import clips_of
-from kframes_training.sources.synthscenes.wanted import invented, present
+from kframes_training.sources.synthscenes.rows import make_clips
 from kframes_training.sources.synthscenes.world import Scene
 
 # Shares of the tasks. Stage 1: a caption -> its span, a span -> its caption, (span, query) -> score 1 to 5.
@@ -83,7 +83,7 @@ def _ask(query: Query, scenes: Sequence[Scene], where: Sequence[int], fmt: Promp
 def write_answer(scenes: Sequence[Scene], query: Query, candidates: int, fmt: PromptFormat) -> str:
     """Write the true clips of a query in the wire form, MOST_CLIPS at most."""
     duration = scenes[-1].end
-    clips = clips_of(scenes, query)[:MOST_CLIPS]
+    clips = make_clips(scenes, query)[:MOST_CLIPS]
     return write_clips(clips, duration, fmt=fmt, times=candidate_times(duration, candidates))
 
 
@@ -120,12 +120,12 @@ def _make_stage1(
 def _make_word(scenes: Sequence[Scene], rng: Random) -> Query:
     """A query of a single word of the vocabulary, shown or not."""
     name = rng.choice(("colour", "shape", "motion", "background", "label", "label"))  # most labels are rare
-    wanted = present(scenes, rng, (name,)) if rng.random() < 0.7 else invented(rng, (name,))
-    if getattr(wanted, name) in ("", "still"):
-        wanted = invented(rng, (name,))
-    value = getattr(wanted, name)
-    scores = tuple(wanted.score(scene) for scene in scenes)
+    target = take_attributes(scenes, rng, (name,)) if rng.random() < 0.7 else invent_attributes(rng, (name,))
+    if getattr(target, name) in ("", "still"):
+        target = invent_attributes(rng, (name,))
+    value = getattr(target, name)
+    scores = tuple(target.score(scene) for scene in scenes)
     reasons = tuple(
-        reason_of(wanted, scene) if score >= P2_SCORE else "" for scene, score in zip(scenes, scores, strict=True)
+        describe_match(target, scene) if score >= P2_SCORE else "" for scene, score in zip(scenes, scores, strict=True)
     )
     return Query(rng.choice(DOING[value]) if name == "motion" else value, "word", scores, reasons)

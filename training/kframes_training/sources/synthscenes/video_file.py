@@ -6,15 +6,15 @@ from pathlib import Path
 
 import av
 
-from kframes_training.sources.synthscenes.draw import draw
+from kframes_training.sources.synthscenes.paint import paint
 from kframes_training.sources.synthscenes.world import Video
 
 
 def write_video(video: Video, path: str | Path, *, size: tuple[int, int] = (192, 144), fps: int = 4) -> Path:
-    """Draw and encode a whole video.
+    """Paint and encode a whole video.
 
     Args:
-        video: what to draw.
+        video: what to paint.
         path: the file; its ending names the container (".mp4").
         size: (width, height) in pixels, both even.
         fps: frames per second, >= 1; frame i shows time i / fps.
@@ -28,7 +28,7 @@ def write_video(video: Video, path: str | Path, *, size: tuple[int, int] = (192,
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         for index in range(round(video.duration * fps)):
-            picture = draw(video, index / fps, size)
+            picture = paint(video, index / fps, size)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return path

@@ -95,7 +95,7 @@ class Video:
     """A SynthScenes video.
 
     Attributes:
-        seed: what it was drawn from; its id is ``synthscenes-<seed>``.
+        seed: what it was made from; its id is ``synthscenes-<seed>``.
         scenes: in time order, without gaps, the first starting at 0.
     """
 
@@ -138,8 +138,8 @@ def sample_video(seed: int) -> Video:
     video has about ten scenes up to five minutes, and up to 40 beyond.
     """
     rng = Random(f"synthscenes {seed}")
-    wanted = MIN_VIDEO * (MAX_VIDEO / MIN_VIDEO) ** (rng.random() ** 1.6)
-    lengths = _lengths(rng, wanted)
+    total = MIN_VIDEO * (MAX_VIDEO / MIN_VIDEO) ** (rng.random() ** 1.6)
+    lengths = _lengths(rng, total)
     scenes: list[Scene] = []
     start, chapter, left, background = 0.0, -1, 0, ""
     for length in lengths:
@@ -179,11 +179,11 @@ def sample_scene(rng: Random, background: str) -> Scene:
     return Scene(0.0, 10.0, background, rng.choice(TEXTURES), tuple(things), label)
 
 
-def _lengths(rng: Random, wanted: float) -> list[float]:
-    """Lengths of scenes, 3 to 40 s each, that add up to about ``wanted`` (never outside 1-20 minutes)."""
-    mean = min(max(wanted / 10, 6.0), 30.0)
+def _lengths(rng: Random, total: float) -> list[float]:
+    """Lengths of scenes, 3 to 40 s each, that add up to about ``total`` (never outside 1-20 minutes)."""
+    mean = min(max(total / 10, 6.0), 30.0)
     lengths: list[float] = []
-    while sum(lengths) < wanted:
+    while sum(lengths) < total:
         lengths.append(min(max(mean * rng.lognormvariate(-0.05, 0.35), MIN_SCENE), MAX_SCENE))
     if sum(lengths) > MAX_VIDEO:
         lengths.pop()

@@ -1,4 +1,4 @@
-"""Draw SynthScenes: a picture is a pure function of (video, time, size).
+"""Paint SynthScenes: a picture is a pure function of (video, time, size).
 
 Things leave marks like those of comics (streaks, dots, an outline), so that one picture tells the
 motion: candidate frames lie seconds apart and would not show it otherwise.
@@ -22,11 +22,11 @@ ByteArray = NDArray[np.uint8]
 FADE = 0.5  # seconds from black to the full picture
 
 
-def draw(video: Video, t: float, size: tuple[int, int]) -> ByteArray:
+def paint(video: Video, t: float, size: tuple[int, int]) -> ByteArray:
     """The picture on screen at ``t`` seconds.
 
     Args:
-        video: what to draw.
+        video: what to paint.
         t: seconds, 0 <= t (past the end: the last scene goes on).
         size: (width, height) in pixels; the 4:3 picture is stretched to it.
 
@@ -40,14 +40,14 @@ def draw(video: Video, t: float, size: tuple[int, int]) -> ByteArray:
         light = min(light, (t - scene.start) / FADE)
     if index + 1 < len(video.scenes) and video.scenes[index + 1].fade:
         light = min(light, (scene.end - t) / FADE)
-    return draw_scene(scene, t - scene.start, size, light)
+    return paint_scene(scene, t - scene.start, size, light)
 
 
-def draw_scene(scene: Scene, t: float, size: tuple[int, int], light: float = 1.0) -> ByteArray:
+def paint_scene(scene: Scene, t: float, size: tuple[int, int], light: float = 1.0) -> ByteArray:
     """The picture ``t`` seconds into a scene, uint8 (height, width, 3); ``light`` 0 (black) to 1."""
     picture = _background(scene.background, scene.texture, size).copy()
     for thing in reversed(scene.things):
-        _draw_thing(picture, thing, t)
+        _paint_thing(picture, thing, t)
     if scene.label:
         glyph, place = _label(scene.label, size)
         region = picture[place]
@@ -57,7 +57,7 @@ def draw_scene(scene: Scene, t: float, size: tuple[int, int], light: float = 1.0
     return picture.astype(np.uint8)
 
 
-def place_of(thing: Thing, t: float) -> tuple[float, float, float, float]:
+def place_thing(thing: Thing, t: float) -> tuple[float, float, float, float]:
     """(x, y, radius, angle) of a thing ``t`` seconds into its scene."""
     x, y, radius, angle = thing.x, thing.y, SIZES[thing.size], 0.0
     if thing.motion == "across":
@@ -76,14 +76,14 @@ def _swing(turns: float) -> float:
     return 1 - abs(2 * (turns % 1) - 1)
 
 
-def _draw_thing(picture: FloatArray, thing: Thing, t: float) -> None:
-    x, y, radius, angle = place_of(thing, t)
+def _paint_thing(picture: FloatArray, thing: Thing, t: float) -> None:
+    x, y, radius, angle = place_thing(thing, t)
     colour = np.array(COLOURS[thing.colour], np.float32)
     if thing.motion == "blink" and (t + 2 * thing.phase) % 2 < 1:
         colour = colour * np.float32(0.45)
-    _paint(picture, thing.shape, (x, y, radius, angle), colour)
+    _blend(picture, thing.shape, (x, y, radius, angle), colour)
     for mark in _marks(thing.motion, x, y, radius, t):
-        _paint(picture, *mark, colour)
+        _blend(picture, *mark, colour)
 
 
 def _marks(
@@ -108,7 +108,7 @@ def _marks(
     return []
 
 
-def _paint(picture: FloatArray, shape: str, placement: tuple[float, float, float, float], colour: FloatArray) -> None:
+def _blend(picture: FloatArray, shape: str, placement: tuple[float, float, float, float], colour: FloatArray) -> None:
     """Blend a shape into the picture, its edge one pixel soft."""
     x, y, radius, angle = placement
     height, width = picture.shape[:2]
@@ -184,7 +184,7 @@ def _background(name: str, texture: str, size: tuple[int, int]) -> FloatArray:
 @lru_cache(maxsize=256)
 def _label(text: str, size: tuple[int, int]) -> tuple[FloatArray, tuple[slice, slice]]:
     """The label's letters (0 black to 1 white, with their box) and where they stand in the picture."""
-    scale = 200  # drawn large once, then shrunk
+    scale = 200  # painted large once, then shrunk
     font = ImageFont.load_default(size=0.36 * scale)
     box = (round(0.26 * scale * len(text) + 0.06 * scale), round(0.34 * scale))
     image = Image.new("L", box, 0)

@@ -1,4 +1,4 @@
-"""What a query is after: wanted attributes, and how relevant a scene is to them (1 to 5, as in PeakClips)."""
+"""What a query asks for: attributes, and how relevant a scene is to them (1 to 5, as in PeakClips)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOP, SECONDARY = 5.0, 4.5  # scores of a match by the main thing and by a thing 
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Attributes:
     """Attributes asked for; "" leaves one open. Those of a thing must all hold for the same thing."""
 
     colour: str = ""
@@ -42,14 +42,14 @@ class Wanted:
         return [index for index, scene in enumerate(scenes) if self.score(scene) >= SECONDARY]
 
 
-def present(scenes: Sequence[Scene], rng: Random, names: Sequence[str]) -> Wanted:
+def take_attributes(scenes: Sequence[Scene], rng: Random, names: Sequence[str]) -> Attributes:
     """Attributes of the given names as some scene has them (its main thing three times in four)."""
     scene = rng.choice(list(scenes))
     thing = scene.things[0] if rng.random() < 0.75 else rng.choice(scene.things)
-    return Wanted(**{name: getattr(scene if name in ("background", "label") else thing, name) for name in names})
+    return Attributes(**{name: getattr(scene if name in ("background", "label") else thing, name) for name in names})
 
 
-def invented(rng: Random, names: Sequence[str]) -> Wanted:
+def invent_attributes(rng: Random, names: Sequence[str]) -> Attributes:
     """Attributes of the given names drawn from the whole vocabulary."""
     pools = {
         "colour": list(COLOURS),
@@ -58,4 +58,4 @@ def invented(rng: Random, names: Sequence[str]) -> Wanted:
         "background": list(BACKGROUNDS),
         "label": LABELS,
     }
-    return Wanted(**{name: rng.choice(pools[name]) for name in names})
+    return Attributes(**{name: rng.choice(pools[name]) for name in names})
