@@ -21,7 +21,7 @@ from time import perf_counter
 from typing import Any
 
 from kframes_training.evaluation.provenance import about_this_run
-from kframes_training.rows import captioned
+from kframes_training.rows import caption_row
 from kframes_training.sources.peakclips import prompts, steps, store
 from kframes_training.sources.peakclips.building import Plan, build
 from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1, group
@@ -136,7 +136,7 @@ async def from_true_cuts(video: Video, settings: Settings, oracle: SynthOracle) 
         span = (scene.start, scene.end)
         found.append({"start": span[0], "end": span[1], "duration": video.duration, "colours": shares})
         answer = await oracle.describe((), prompts.scene(video.id, span, 0))
-        told.append(captioned(*span, str(answer.model_dump()["caption"])))
+        told.append(caption_row(*span, str(answer.model_dump()["caption"])))
     chapters = (await steps.chapters(source, found, told, oracle, settings)).rows
     caption = (await steps.video_caption(source, chapters, oracle)).rows[0]["caption"]
     asked = (await steps.queries(source, caption, told, oracle, settings)).rows

@@ -22,7 +22,8 @@ from kframes_training.evaluation.studies import contest, footage, latency, synth
 from kframes_training.evaluation.studies.hard_scores import CHECKS, list_selectors, try_out
 from kframes_training.evaluation.studies.reasons import check_reason, find_scene, holds, read_reason
 from kframes_training.sources.synthscenes import SPLITS, sample_video
-from kframes_training.sources.synthscenes.language import UNKNOWN, Query
+from kframes_training.sources.synthscenes.language import Query
+from kframes_training.sources.synthscenes.words import UNKNOWN
 from kframes_training.sources.synthscenes.world import Scene, Thing
 from test_eval_loop import write_lines
 from video_maker import make_video

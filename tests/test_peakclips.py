@@ -30,7 +30,7 @@ from kframes_training.sources.peakclips.fades import find_fades
 from kframes_training.sources.peakclips.media import find_scenes, sources
 from kframes_training.sources.peakclips.oracle import SynthOracle, known_queries
 from kframes_training.sources.peakclips.pipeline import TABLES, Tables
-from kframes_training.sources.peakclips.refinement import Refinement, refined
+from kframes_training.sources.peakclips.refinement import Refinement, refine
 from kframes_training.sources.peakclips.settings import Settings, choose_kinds
 from kframes_training.sources.synthscenes import (
     qa_row,
@@ -369,11 +369,11 @@ def test_boundary_f1() -> None:
 
 def test_refinement() -> None:
     rule = Refinement(0.5, 0.5, low=0.0, high=1.0)
-    assert refined([5, 5, 1], [1.0, 0.0, 0.5], rule) == [5.0, 3.0, 2.0]
-    assert refined([5, 2], [], rule) == [5, 2]
-    assert refined([5, 5, 1], [9.0, 7.0, 7.0], Refinement()) == [5.0, 4.2, 1.0]  # median 7 is worth 1, highest 9 is 5
-    assert refined([4, 4], [3.0, 3.0], rule) == [4.5, 4.5]
-    assert refined([5, 3], [3.0, 3.0], Refinement(1, 0)) == [5, 3]
+    assert refine([5, 5, 1], [1.0, 0.0, 0.5], rule) == [5.0, 3.0, 2.0]
+    assert refine([5, 2], [], rule) == [5, 2]
+    assert refine([5, 5, 1], [9.0, 7.0, 7.0], Refinement()) == [5.0, 4.2, 1.0]  # median 7 is worth 1, highest 9 is 5
+    assert refine([4, 4], [3.0, 3.0], rule) == [4.5, 4.5]
+    assert refine([5, 3], [3.0, 3.0], Refinement(1, 0)) == [5, 3]
 
 
 def test_clips_join_neighbours_of_one_reason() -> None:

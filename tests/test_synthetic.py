@@ -29,8 +29,9 @@ from kframes_training.sources.synthscenes import (  # noqa: E402
     write_video,
 )
 from kframes_training.sources.synthscenes.attributes import Attributes  # noqa: E402
-from kframes_training.sources.synthscenes.language import KINDS, UNKNOWN, make_query  # noqa: E402
+from kframes_training.sources.synthscenes.language import KINDS, make_query  # noqa: E402
 from kframes_training.sources.synthscenes.paint import place_thing  # noqa: E402
+from kframes_training.sources.synthscenes.words import UNKNOWN  # noqa: E402
 from kframes_training.sources.synthscenes.world import COLOURS, LABELS, MOTIONS, SHAPES, WIDTH  # noqa: E402
 
 SIZE = (192, 144)

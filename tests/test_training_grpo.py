@@ -14,7 +14,7 @@ pytest.importorskip("trl")
 import torch
 from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
 from kframes_training.stages.group_sampling import once_per_image
-from kframes_training.stages.grpo import grpo_row, kept_rows, reward_functions, train_grpo
+from kframes_training.stages.grpo import grpo_row, hold_rows, reward_functions, train_grpo
 from kframes_training.stages.rewards import oracle_answerer
 from kframes_training.stages.shared_prompt import distinct, write
 from peft import LoraConfig
@@ -258,7 +258,7 @@ def test_sharing_refuses_what_it_cannot(tokenizer: Any, tmp_path: Path) -> None:
 
 def test_rows_are_handed_out_as_they_are() -> None:
     rows = [scattered_row(number, 3) for number in range(3)]
-    kept = kept_rows(rows)
+    kept = hold_rows(rows)
     assert len(kept) == 3
     twice = kept[[1, 1]]
     assert twice["images"][0] is twice["images"][1] is rows[1]["images"]

@@ -54,13 +54,13 @@ def merge_scenes(
     return sorted(clips, key=lambda clip: (clip.priority, clip.start))
 
 
-def captioned(start: float, end: float, caption: str) -> Row:
+def caption_row(start: float, end: float, caption: str) -> Row:
     """A scene or a chapter with its caption."""
     return {"start": start, "end": end, "caption": caption}
 
 
 def video_row(video_id: str, duration: float, caption: str, chapters: Sequence[Row], scenes: Sequence[Row]) -> Row:
-    """The captions of a video on three levels; chapters and scenes as :func:`captioned` makes them."""
+    """The captions of a video on three levels; chapters and scenes as :func:`caption_row` makes them."""
     return {
         "video_id": video_id,
         "duration": duration,

@@ -18,8 +18,8 @@ from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGenera
 from kframes_training.nano.dense import keep_outputs
 from kframes_training.nano.model import FRAME, cut_patches, frame_tokens
 from kframes_training.nano.vision import roughen_frames
-from kframes_training.sources.synthscenes.language import DOING
 from kframes_training.sources.synthscenes.paint import paint_scene
+from kframes_training.sources.synthscenes.words import DOING
 from kframes_training.sources.synthscenes.world import (
     BACKGROUNDS,
     COLOURS,

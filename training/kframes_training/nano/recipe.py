@@ -36,7 +36,8 @@ from kframes_training.nano.model import CHAT_TEMPLATE, FRAME, build_nano, build_
 from kframes_training.nano.training import LanguageSettings, train_on_batches
 from kframes_training.nano.vision import jsonl_log, train_vision
 from kframes_training.sources.synthscenes import queries, questions, sample_video
-from kframes_training.sources.synthscenes.language import DOING, caption_chapter, caption_scene
+from kframes_training.sources.synthscenes.language import caption_chapter, caption_scene
+from kframes_training.sources.synthscenes.words import DOING
 from kframes_training.sources.synthscenes.world import SPLITS
 from kframes_training.stages.grpo import reward_functions, train_grpo
 from kframes_training.stages.synthscenes_rows import grpo_rows

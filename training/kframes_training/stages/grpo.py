@@ -150,7 +150,7 @@ def train_grpo(
         _policy(model, plan.train_merger),
         rewards,
         plan.config(folder, processor, **settings),
-        train_dataset=rows if isinstance(rows, Dataset) else kept_rows(rows),
+        train_dataset=rows if isinstance(rows, Dataset) else hold_rows(rows),
         processing_class=processor,
         callbacks=[JsonlLog(folder / "metrics.jsonl")],
         peft_config=lora,
@@ -159,7 +159,7 @@ def train_grpo(
     return trainer
 
 
-def kept_rows(rows: Sequence[dict[str, Any]]) -> Dataset:
+def hold_rows(rows: Sequence[dict[str, Any]]) -> Dataset:
     """Rows as a Dataset that hands them out as they are: images are neither packed nor unpacked, nor copied."""
     held = list(rows)
 

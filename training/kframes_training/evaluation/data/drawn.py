@@ -39,7 +39,7 @@ from kframes_training.sources.synthscenes import (
     video_file,
     write_video,
 )
-from kframes_training.sources.synthscenes.language import UNKNOWN
+from kframes_training.sources.synthscenes.words import UNKNOWN
 
 SIZE, FPS = (192, 144), 4  # pixels, frames a second
 ONE_SCENE = ("needle", "attribute", "action")  # kinds that ask for a fact of one scene

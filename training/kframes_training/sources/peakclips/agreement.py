@@ -38,9 +38,9 @@ def with_truth(videos: Sequence[Row], queries: Sequence[Row]) -> dict[str, Any]:
         counted += 1
         true = make_clips(video.scenes, query)
         top = [(clip.start, clip.end) for clip in true if clip.priority == "P1"]
-        agreed = iou(_spans(row, "P1"), top)
-        rows["p1_iou"].append(agreed)
-        rows["p1_iou_present"] += [agreed] if top else []
+        overlap = iou(_spans(row, "P1"), top)
+        rows["p1_iou"].append(overlap)
+        rows["p1_iou_present"] += [overlap] if top else []
         rows["clips_iou"].append(iou(spans_in(row["clips"]), [(clip.start, clip.end) for clip in true]))
         for span, score in zip(scenes[row["video_id"]], row["scores"], strict=True):
             score_there = query.scores[video.scenes.index(true_scene(video, span))]

@@ -187,7 +187,7 @@ def build(
     else:
         with closing(VideoWorker(plan, annotator, similarity)) as worker:
             parts = _in_this_process(sources, worker, tell)
-    tables = merged(sources, parts)
+    tables = merge_tables(sources, parts)
     log = costs(plan.cache, *prices)
     write_cost_log(plan.work / "cost.jsonl", log)
     about = {
@@ -202,7 +202,7 @@ def build(
     return tables
 
 
-def merged(sources: Sequence[Source], parts: Iterable[tuple[str, Tables]]) -> Tables:
+def merge_tables(sources: Sequence[Source], parts: Iterable[tuple[str, Tables]]) -> Tables:
     """The tables of all videos as one, in the order of the sources."""
     found = dict(parts)
     return {table: [row for source in sources for row in found[source.video_id][table]] for table in TABLES}

@@ -17,7 +17,7 @@ from typing import Any
 Entry = dict[str, Any]
 
 
-def write_whole(path: Path, value: Any) -> None:
+def write_atomically(path: Path, value: Any) -> None:
     """Write JSON so that a reader, or a crash, sees the old file or the new one and nothing between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
@@ -64,7 +64,7 @@ class AnswerCache:
             start = monotonic()
             answer = await ask()
             seconds = round(monotonic() - start, 3)
-            write_whole(path, {"key": key, "answer": answer, "about": {**about, "seconds": seconds}})
+            write_atomically(path, {"key": key, "answer": answer, "about": {**about, "seconds": seconds}})
             self.asked += 1
             self._coming[key].set_result(answer)
         except BaseException as error:

@@ -80,7 +80,7 @@ def describe_labels(videos: Sequence[Row], queries: Sequence[Row]) -> Report:
     durations = {video["video_id"]: video["duration"] for video in videos}
     clips = [(query["video_id"], clip) for query in queries for clip in query["clips"]]
     lengths = sorted(clip["end"] - clip["start"] for _, clip in clips)
-    everything = [query for query in queries if covered(query) >= ALMOST_ALL * durations[query["video_id"]]]
+    everything = [query for query in queries if measure_cover(query) >= ALMOST_ALL * durations[query["video_id"]]]
     nothing = [query for query in queries if not query["clips"]]
     scores = [score for query in queries for score in query["scores"]]
     priorities = Counter(clip["priority"] for _, clip in clips)
@@ -99,7 +99,7 @@ def describe_labels(videos: Sequence[Row], queries: Sequence[Row]) -> Report:
     }
 
 
-def covered(query: Row) -> float:
+def measure_cover(query: Row) -> float:
     """Seconds in any clip of a query."""
     return length(spans_in(query["clips"]))
 

@@ -13,7 +13,7 @@ from kframes_plugin.video import OpenVideo
 from kframes_training.rows import Row
 from kframes_training.sources.peakclips.building import Plan
 from kframes_training.sources.peakclips.media import Source
-from kframes_training.sources.peakclips.pipeline import kept_scenes
+from kframes_training.sources.peakclips.pipeline import find_scenes_once
 
 # Tokens of what cannot be known before: a picture, a caption and what stands around it, an item of an answer
 PICTURE, PROMPT, CAPTION, SCORE, QUERY, QUESTION = 400, 150, 45, 25, 30, 90
@@ -121,5 +121,5 @@ def _known(source: Source, plan: Plan) -> tuple[int, float]:
 
 def _counted(source: Source, plan: Plan) -> tuple[int, float]:
     """Scenes and duration by the first step, whose rows are kept for the build."""
-    rows = asyncio.run(kept_scenes(source, plan.work / "steps", plan.settings))
+    rows = asyncio.run(find_scenes_once(source, plan.work / "steps", plan.settings))
     return len(rows), rows[0]["duration"]

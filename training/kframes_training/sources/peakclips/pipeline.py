@@ -22,10 +22,10 @@ from kframes_training.rows import (
 )
 from kframes_training.sources.peakclips import steps
 from kframes_training.sources.peakclips.annotator import Annotator
-from kframes_training.sources.peakclips.cache import write_whole
+from kframes_training.sources.peakclips.cache import write_atomically
 from kframes_training.sources.peakclips.media import Source
 from kframes_training.sources.peakclips.prompts import GIVEN
-from kframes_training.sources.peakclips.refinement import refined
+from kframes_training.sources.peakclips.refinement import refine
 from kframes_training.sources.peakclips.settings import Settings
 from kframes_training.sources.peakclips.similarity import Similarity
 from kframes_training.sources.peakclips.steps import Outcome
@@ -99,7 +99,7 @@ async def annotate(source: Source, given: Sequence[Row], tools: Tools, settings:
     return make_tables(source, found, told, chapters, caption, judged, alike, posed, keep.errors, settings)
 
 
-async def kept_scenes(source: Source, folder: Path, settings: Settings) -> list[Row]:
+async def find_scenes_once(source: Source, folder: Path, settings: Settings) -> list[Row]:
     """The rows of the first step alone, found or taken from its file in ``folder``. Raises VideoError."""
     return await _scenes(_Kept(folder, source), source, settings)
 
@@ -136,7 +136,7 @@ class _Kept:
         if kept.get("key") != key or step in self.redo:
             outcome = await work()
             kept = {"key": key, **asdict(outcome)}
-            write_whole(path, kept)
+            write_atomically(path, kept)
         self.errors += kept["errors"]
         rows: list[Row] = kept["rows"]
         return rows
@@ -160,7 +160,7 @@ def make_tables(
     rule, queries = settings.refinement, []
     for row in judged:
         similarities = alike.get(row["query"], [])
-        scores = refined(row["scores"], similarities, rule)
+        scores = refine(row["scores"], similarities, rule)
         clips = merge_scenes(spans_in(told), scores, row["reasons"], p1_score=rule.p1_score, p2_score=rule.p2_score)
         line = query_row(source.video_id, row["query"], row.get("kind", GIVEN), scores, clips)
         queries.append(line | {"caption_scores": row["scores"], "similarities": similarities})

@@ -54,7 +54,7 @@ class Refinement:
             raise ValueError(f"low must be below high; got {self.low} and {self.high}")
 
 
-def refined(scores: Sequence[float], similarities: Sequence[float], rule: Refinement) -> list[float]:
+def refine(scores: Sequence[float], similarities: Sequence[float], rule: Refinement) -> list[float]:
     """The refined score of every scene, 1 to 5, to a hundredth.
 
     Args:

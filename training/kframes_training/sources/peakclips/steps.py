@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from kframes_plugin.types import Frame, Span
-from kframes_training.rows import Row, captioned, error_row, qa_row, spans_in
+from kframes_training.rows import Row, caption_row, error_row, qa_row, spans_in
 from kframes_training.sources.peakclips import prompts
 from kframes_training.sources.peakclips.annotator import Annotator, ItemError
 from kframes_training.sources.peakclips.answers import Caption, Queries, Questions, Scores
@@ -63,7 +63,7 @@ async def captions(source: Source, found: Sequence[Row], annotator: Annotator, s
     async def one(number: int, span: Span, frames: Sequence[Frame]) -> Row:
         prompt = prompts.scene(source.video_id, span, len(frames))
         answer: Caption | None = await items.get(f"scene {number}", annotator.describe(frames, prompt))
-        return captioned(*span, answer.caption if answer else "")
+        return caption_row(*span, answer.caption if answer else "")
 
     for first, part in _parts(spans, settings):
         frames = await asyncio.to_thread(
@@ -86,10 +86,10 @@ async def chapters(
         spans, lines = spans_in([told[i] for i in members]), [texts[i] for i in members]
         start, end = spans[0][0], spans[-1][1]
         if not any(lines):
-            return captioned(start, end, "")  # its scenes' errors are written down already
+            return caption_row(start, end, "")  # its scenes' errors are written down already
         prompt = prompts.chapter(source.video_id, spans, lines)
         answer: Caption | None = await items.get(f"chapter {number}", annotator.judge(prompt))
-        return captioned(start, end, answer.caption if answer else "")
+        return caption_row(start, end, answer.caption if answer else "")
 
     groups = group(texts, colours, settings.grouping, settings.chapter_threshold)
     outcome.rows += await asyncio.gather(*(one(number, members) for number, members in enumerate(groups, 1)))

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kframes_training.rows import Row
-from kframes_training.sources.peakclips.cache import write_whole
+from kframes_training.sources.peakclips.cache import write_atomically
 from kframes_training.sources.peakclips.media import Source
 from kframes_training.sources.peakclips.pipeline import TABLES, Tables
 
@@ -99,7 +99,7 @@ def write(folder: Path, tables: Tables, about: Mapping[str, Any], split: str = "
         for number, part in enumerate(parts):
             file = place / f"{split}-{number:05}-of-{len(parts):05}.parquet"
             pq.write_table(pa.Table.from_pylist(part, SCHEMAS[table]), file)
-    write_whole(folder / "build.json", {"split": split, "counts": {t: len(tables[t]) for t in TABLES}, **about})
+    write_atomically(folder / "build.json", {"split": split, "counts": {t: len(tables[t]) for t in TABLES}, **about})
     (folder / "README.md").write_text(_card(folder, tables, about), encoding="utf-8")
 
 

@@ -7,72 +7,20 @@ from dataclasses import dataclass
 from random import Random
 
 from kframes_training.sources.synthscenes.attributes import TOP, Attributes, invent_attributes, take_attributes
+from kframes_training.sources.synthscenes.words import (
+    AFTER,
+    ASK,
+    BEFORE,
+    COUNT,
+    DOING,
+    FIND,
+    NEEDLES,
+    UNKNOWN,
+    WHOLE,
+)
 from kframes_training.sources.synthscenes.world import BACKGROUNDS, COLOURS, LABELS, SHAPES, Scene, Thing
 
 KINDS = ("needle", "attribute", "action", "order", "count", "holistic", "absent")
-
-DOING = {
-    "across": ("moving across", "crossing"),
-    "bounce": ("bouncing", "jumping"),
-    "spin": ("spinning", "rotating"),
-    "grow": ("growing", "swelling"),
-    "blink": ("blinking", "flashing"),
-}
-_FIND = (
-    "{a}",
-    "{the}",
-    "find {the}",
-    "show me {a}",
-    "when is {a} shown?",
-    "where do we see {the}?",
-    "at what time does {a} appear?",
-    "the moment with {a}",
-    "in which part is there {a}?",
-    "look for {the}",
-)
-_ASK = {
-    "colour": ("what colour is {the}?", "which colour does {the} have?", "name the colour of {the}"),
-    "shape": ("what shape is {the}?", "which form does {the} have?", "name the shape of {the}"),
-    "background": ("what background is behind {the}?", "which background has {the}?"),
-    "label": ("what is written in the scene with {the}?", "which text stands beside {the}?"),
-}
-_AFTER = ("what comes right after {the}?", "the scene right after {the}", "what follows {the}?")
-_BEFORE = ("what comes right before {the}?", "the scene right before {the}", "what precedes {the}?")
-_COUNT = ("how often does {a} appear?", "count every {it}", "all scenes with {a}", "every time {a} is shown")
-_WHOLE = (
-    "what is the video about?",
-    "summarise the video",
-    "describe the whole video",
-    "what happens overall?",
-    "give an overview",
-)
-# Nouns that no scene ever shows and that are never trained on: queries of the dev and test splits name them.
-UNKNOWN = [
-    "elephant",
-    "airplane",
-    "umbrella",
-    "dentist",
-    "volcano",
-    "keyboard",
-    "penguin",
-    "lighthouse",
-    "sandwich",
-    "motorcycle",
-    "dancer",
-    "waterfall",
-    "goalkeeper",
-    "telescope",
-    "mushroom",
-    "submarine",
-    "carpet",
-    "judge",
-    "wedding",
-    "tractor",
-    "octopus",
-    "fireworks",
-    "newspaper",
-    "surgeon",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +130,6 @@ def _search(sample: Callable[[], Attributes], fits: Callable[[Attributes], bool]
     return None
 
 
-_NEEDLES = (
-    ("colour", "shape"),
-    ("colour", "shape"),
-    ("colour", "shape", "background"),
-    ("label",),
-    ("shape", "background"),
-    ("colour", "background"),
-    ("colour",),
-    ("shape",),
-)
-
-
 def _one(scenes: Sequence[Scene], rng: Random, names: Sequence[str]) -> Attributes | None:
     """Attributes attributes that hold in exactly one scene."""
     return _search(
@@ -207,15 +143,15 @@ def _has_all(target: Attributes, names: Sequence[str]) -> bool:
 
 
 def _needle(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
-    target = _one(scenes, rng, rng.choice(_NEEDLES))
-    return None if target is None else _about(_say(_FIND, phrase(target, rng), rng), "needle", target, scenes)
+    target = _one(scenes, rng, rng.choice(NEEDLES))
+    return None if target is None else _about(_say(FIND, phrase(target, rng), rng), "needle", target, scenes)
 
 
 def _attribute(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
-    asked = rng.choice(list(_ASK))
+    asked = rng.choice(list(ASK))
     names = [name for name in rng.choice((("colour", "shape"), ("shape", "background"), ("colour",))) if name != asked]
     target = _one(scenes, rng, names or ("shape",))
-    return None if target is None else _about(_say(_ASK[asked], phrase(target, rng), rng), "attribute", target, scenes)
+    return None if target is None else _about(_say(ASK[asked], phrase(target, rng), rng), "attribute", target, scenes)
 
 
 def _action(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
@@ -223,7 +159,7 @@ def _action(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
     target = _search(
         lambda: take_attributes(scenes, rng, names), lambda w: _has_all(w, names) and len(w.matches(scenes)) <= 2
     )
-    return None if target is None else _about(_say(_FIND, phrase(target, rng), rng), "action", target, scenes)
+    return None if target is None else _about(_say(FIND, phrase(target, rng), rng), "action", target, scenes)
 
 
 def _order(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
@@ -237,7 +173,7 @@ def _order(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
     scores = tuple(TOP if index == goal else 2.0 if index == anchor else 1.0 for index in range(len(scenes)))
     found = f"{describe_thing(scenes[goal].things[0])} on {scenes[goal].background}"
     reasons = tuple(found if index == goal else "" for index in range(len(scenes)))
-    return Query(_say(_AFTER if after else _BEFORE, phrase(target, rng), rng), "order", scores, reasons)
+    return Query(_say(AFTER if after else BEFORE, phrase(target, rng), rng), "order", scores, reasons)
 
 
 def _count(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
@@ -246,20 +182,20 @@ def _count(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
         lambda: take_attributes(scenes, rng, names),
         lambda w: _has_all(w, names) and 2 <= len(w.matches(scenes)) <= len(scenes) / 2,
     )
-    return None if target is None else _about(_say(_COUNT, phrase(target, rng), rng), "count", target, scenes)
+    return None if target is None else _about(_say(COUNT, phrase(target, rng), rng), "count", target, scenes)
 
 
 def _holistic(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
-    return Query(rng.choice(_WHOLE), "holistic", (TOP,) * len(scenes), ("the whole video",) * len(scenes))
+    return Query(rng.choice(WHOLE), "holistic", (TOP,) * len(scenes), ("the whole video",) * len(scenes))
 
 
 def _absent(scenes: Sequence[Scene], rng: Random, split: str) -> Query | None:
     """Something no scene shows: known words that never come together, or (not in training) an unknown noun."""
-    templates = (*_FIND, *_COUNT, *_ASK["colour"])
+    templates = (*FIND, *COUNT, *ASK["colour"])
     if split != "train" and rng.random() < 0.4:
         text = _say(templates, _unknown_noun(rng), rng)
         return Query(text, "absent", (1.0,) * len(scenes), ("",) * len(scenes))
-    names = rng.choice(_NEEDLES)
+    names = rng.choice(NEEDLES)
     target = _search(lambda: invent_attributes(rng, names), lambda w: not w.matches(scenes))
     return None if target is None else _about(_say(templates, phrase(target, rng), rng), "absent", target, scenes)
 
@@ -330,7 +266,7 @@ def _ask_needle(scenes: Sequence[Scene], rng: Random) -> Question | None:
     if not right or sum(target._score(scene, t, main=True) >= 4.3 for t in scene.things) > 1:
         return None
     options, answer = _options(right, pools[asked], rng)
-    return Question(_say(_ASK[asked], phrase(target, rng), rng), "attribute", options, answer, (index,))
+    return Question(_say(ASK[asked], phrase(target, rng), rng), "attribute", options, answer, (index,))
 
 
 def _ask_action(scenes: Sequence[Scene], rng: Random) -> Question | None:

@@ -26,9 +26,9 @@ def video_row(video: Video, rng: Random | None = None) -> dict[str, Any]:
     rng = Random(f"captions {video.seed}") if rng is None else rng
     caption = caption_video(video.chapters, rng)
     chapters = [
-        rows.captioned(chapter[0].start, chapter[-1].end, caption_chapter(chapter, rng)) for chapter in video.chapters
+        rows.caption_row(chapter[0].start, chapter[-1].end, caption_chapter(chapter, rng)) for chapter in video.chapters
     ]
-    scenes = [rows.captioned(scene.start, scene.end, caption_scene(scene, rng)) for scene in video.scenes]
+    scenes = [rows.caption_row(scene.start, scene.end, caption_scene(scene, rng)) for scene in video.scenes]
     return rows.video_row(video.id, video.duration, caption, chapters, scenes)
 
 

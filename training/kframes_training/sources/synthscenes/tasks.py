@@ -10,7 +10,6 @@ from kframes_plugin.prompt import PromptFormat, write_clips
 from kframes_training.rows import P1_SCORE, P2_SCORE
 from kframes_training.sources.synthscenes.attributes import invent_attributes, take_attributes
 from kframes_training.sources.synthscenes.language import (
-    DOING,
     Query,
     caption_scene,
     describe_match,
@@ -18,6 +17,7 @@ from kframes_training.sources.synthscenes.language import (
     make_query,
 )
 from kframes_training.sources.synthscenes.rows import make_clips
+from kframes_training.sources.synthscenes.words import DOING
 from kframes_training.sources.synthscenes.world import Scene
 
 # Shares of the tasks. Stage 1: a caption -> its span, a span -> its caption, (span, query) -> score 1 to 5.
