@@ -274,3 +274,30 @@ def _seconds(call):
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("k", [1, 4, 8, 32, 200])
+def test_auto_hedges_where_no_clip_is_likely(k):
+    clips = [Clip(10 * i, 10 * i + 4, "P1" if i < 2 else "P2", score=0.4 / (i + 1)) for i in range(8)]
+    times = np.arange(0, 100, 0.5)
+    chosen = allocate(clips, k, times, 100.0)
+    assert len(chosen) == len(set(chosen)) == k
+    assert chosen == sorted(chosen)
+    assert resolve("auto", clips, k, 100.0) == "hybrid"
+    if k == 8:  # most of it goes to likely clips, and unlikely ones have some too
+        counts = [sum(clip.start <= time < clip.end for time in chosen) for clip in clips]
+        assert counts[0] == max(counts) >= 2
+        assert sum(count > 0 for count in counts) >= 4
+
+
+def test_one_sure_clip_is_not_hedged():
+    clips = [Clip(10, 20, score=0.9), Clip(40, 50, "P2", score=0.1)]
+    times = np.arange(0, 100, 0.5)
+    assert allocate(clips, 4, times, 100.0) == allocate(clips, 4, times, 100.0, strategy="focused")
+
+
+def test_unsure_settings_are_checked():
+    with pytest.raises(ValueError, match="decay must lie between 0 and 1; got 1"):
+        Allocation(decay=1)
+    with pytest.raises(ValueError, match=r"outside_chance must lie in 0..1; got 2"):
+        Allocation(outside_chance=2)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kframes_plugin.clips.sharing import Floats as Floats
-from kframes_plugin.clips.sharing import Ints, choose_best, share_by_remainder
+from kframes_plugin.clips.sharing import Ints, choose_best, share_by_remainder, spread_by_coverage
 from kframes_plugin.types import STRATEGIES, Clip, Span, Strategy
 
 TINY = 1e-9  # seconds: the length of an area that has a frame but hardly any time
@@ -33,6 +33,10 @@ class Allocation:
         focused_up_to: ``auto`` is focused up to this k, hybrid above. 8 is the paper's choice.
         spread_over: ``auto`` is hybrid for every k when the clips cover more than this share of the video, 0..1,
             for then the evidence is spread.
+        unsure_below: ``auto`` hedges when all clips have scores and none reaches this, 0..1: the best is then more
+            likely wrong than right. 0: it never hedges.
+        decay: where k is hedged, worth of a clip's next frame over that of the one before, 0 < decay < 1.
+        outside_chance: where k is hedged, what a stretch between clips is worth beside their scores, 0..1.
 
     Raises:
         ValueError: a value is out of its range.
@@ -43,11 +47,16 @@ class Allocation:
     dense_share: float = 0.75
     focused_up_to: int = 8
     spread_over: float = 0.5
+    unsure_below: float = 0.5
+    decay: float = 0.5
+    outside_chance: float = 0.005
 
     def __post_init__(self) -> None:
         if not (self.p1_weight > 0 and self.p2_weight > 0):
             raise ValueError(f"weights must be > 0; got p1_weight={self.p1_weight}, p2_weight={self.p2_weight}")
-        for name in ("dense_share", "spread_over"):
+        if not 0 < self.decay < 1:
+            raise ValueError(f"decay must lie between 0 and 1; got {self.decay}")
+        for name in ("dense_share", "spread_over", "unsure_below", "outside_chance"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1; got {getattr(self, name)}")
 
@@ -99,6 +108,8 @@ def allocate(
     if not len(areas) and strategy != "uniform" and k >= len(scenes):
         start, end = np.array(scenes, dtype=np.float64).reshape(-1, 2).T
         areas = _Areas.from_spans(start, end, np.zeros(len(scenes), np.int64), 1.0, times)
+    if strategy == "auto" and is_unsure(clips, settings):
+        return _hedge(clips, areas, k, times, duration, settings)
     inside = max(1, round(settings.dense_share * k)) if used == "hybrid" else k
     counts = _share_ranked(min(inside, areas.capacity), areas)
     rest = areas.outside(times, duration)
@@ -117,7 +128,8 @@ def resolve(
     """Return the strategy that is really used: "auto" becomes "focused" or "hybrid", no clips become "uniform".
 
     "auto" is focused up to ``settings.focused_up_to`` frames and hybrid above; it is hybrid for every k when the
-    clips cover more than ``settings.spread_over`` of the video.
+    clips cover more than ``settings.spread_over`` of the video. Where it hedges (:func:`is_unsure`), frames lie
+    inside and outside by expected coverage, which is "hybrid" too.
 
     Raises:
         ValueError: the strategy is unknown.
@@ -127,8 +139,15 @@ def resolve(
         return "uniform"
     if strategy != "auto":
         return strategy
+    if is_unsure(clips, settings):
+        return "hybrid"
     spread = covered(clips, duration) > settings.spread_over * duration
     return "focused" if k <= settings.focused_up_to and not spread else "hybrid"
+
+
+def is_unsure(clips: Sequence[Clip], settings: Allocation = DEFAULT) -> bool:
+    """Whether "auto" hedges: every clip has a score, and none reaches ``settings.unsure_below``."""
+    return bool(clips) and all(clip.score is not None and clip.score < settings.unsure_below for clip in clips)
 
 
 def check_strategy(strategy: Strategy) -> Strategy:
@@ -188,6 +207,10 @@ class _Areas:
         return (self.start + self.end) / 2
 
     @property
+    def spans(self) -> list[Span]:
+        return list(zip(self.start.tolist(), self.end.tolist(), strict=True))
+
+    @property
     def capacity(self) -> int:
         return int(self.frames.sum())
 
@@ -238,6 +261,16 @@ class _Areas:
         pairs = zip(self.columns[:-1], waiting.columns[:-1], strict=True)
         return _Areas(*(column[order] for column in (*map(np.concatenate, pairs), ranks)))
 
+    def cut(self, length: float, times: Floats) -> _Areas:
+        """These areas in equal parts, each at most ``length`` seconds long or one frame."""
+        parts = np.minimum(np.ceil((self.end - self.start) / max(length, TINY)), self.frames).astype(np.int64)
+        lines = zip(self.start, self.end, np.maximum(parts, 1), strict=True)
+        edges = [np.linspace(start, end, many + 1) for start, end, many in lines]
+        start, end = (
+            np.concatenate([np.zeros(0), *(line[part] for line in edges)]) for part in (slice(-1), slice(1, None))
+        )
+        return _Areas.from_spans(start, end, np.zeros(len(start), np.int64), 1.0, times).within(self)
+
     @property
     def columns(self) -> tuple[NDArray[Any], ...]:
         return (self.start, self.end, self.first, self.last, self.weight, self.rank)
@@ -274,6 +307,22 @@ def _share_even(k: int, areas: _Areas) -> Ints:
     counts = np.minimum(np.bincount(hits, minlength=len(areas)), areas.frames)
     missing = k - int(counts.sum())
     return counts + share_by_remainder(missing, areas.weight, areas.weight, areas.frames - counts, areas.middles)
+
+
+def _hedge(
+    clips: Sequence[Clip], areas: _Areas, k: int, times: Floats, duration: float, settings: Allocation
+) -> list[float]:
+    """k times by expected coverage: clips count by their scores, what lies between them by a small chance."""
+    rest = areas.outside(times, duration).cut(float((areas.end - areas.start).mean()), times)
+    start, end = _spans(clips, duration)
+    scores = np.array([clip.score for clip in clips], dtype=np.float64)
+    chances = [scores[(start < area_end) & (end > area_start)].max(initial=0.0) for area_start, area_end in areas.spans]
+    both = areas.joined(rest)
+    weights = np.concatenate([chances, np.full(len(rest), settings.outside_chance)])
+    weights = weights[np.argsort(np.concatenate([areas.first, rest.first]))]
+    lengths = np.maximum(both.end - both.start, TINY)
+    counts = spread_by_coverage(weights, both.frames, k, lengths=lengths, decay=settings.decay)
+    return [float(times[i]) for i in np.sort(_place(both, counts, times))]
 
 
 def _place(areas: _Areas, counts: Ints, times: Floats) -> Ints:
