@@ -24,7 +24,7 @@ def brightest(frames: Sequence[Frame], query: str) -> list[Clip]:
     return [Clip(frame.timestamp, frame.end, reason="the brightest moment")]
 
 
-def main(video: str, query: str, model: str = "nano") -> None:
+def main(video: str, query: str, model: str = "lite") -> None:
     kframes = KFrames.from_pretrained(model)
     with kframes.open(video) as opened:  # many queries, one look at the video
         selection = opened.select(query, k=8)

@@ -33,7 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-MODELS = "nano, uniform, scenes, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
+MODELS = (
+    "lite, nano, uniform, scenes, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
+)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -66,7 +68,7 @@ def select(
     video: Annotated[str, typer.Argument(help="A video file.")],
     query: Annotated[str, typer.Argument(help="What to look for, in words.", callback=_not_blank)],
     k: Annotated[int, typer.Option("-k", min=1, help="Number of frames.")] = 8,
-    model: Annotated[str, typer.Option(help=MODELS)] = "nano",
+    model: Annotated[str, typer.Option(help=MODELS)] = "lite",
     strategy: Annotated[
         Strategy, typer.Option(help="Inside the clips, dense inside and sparse outside, or neither.")
     ] = "auto",
@@ -127,7 +129,7 @@ def mcp(
     allowed_paths: Annotated[
         list[Path], typer.Argument(help="Directories whose videos clients may name; no other file is read.")
     ],
-    model: Annotated[str, typer.Option(help=MODELS)] = "nano",
+    model: Annotated[str, typer.Option(help=MODELS)] = "lite",
     max_k: Annotated[int, typer.Option(min=1, help="Most frames of one answer.")] = 32,
     long_side: Annotated[int, typer.Option(min=1, help="Long side of the pictures, pixels.")] = 768,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,

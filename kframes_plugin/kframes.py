@@ -97,7 +97,7 @@ class KFrames:
     @classmethod
     def from_pretrained(
         cls,
-        model: str | os.PathLike[str] = "nano",
+        model: str | os.PathLike[str] = "lite",
         *,
         device: str | None = None,
         dtype: str = "auto",
@@ -107,8 +107,8 @@ class KFrames:
         """A KFrames with a selector by name.
 
         Args:
-            model: "nano", the small model that comes with kframes (trained on synthetic scenes alone); "uniform";
-                "scenes"; "openclip:ARCH/WEIGHTS"; "https://host/v1#model" (an OpenAI-compatible server; key from
+            model: "lite", bundled, for real footage on a CPU; "nano", bundled, for drawn scenes; "uniform"; "scenes";
+                "openclip:ARCH/WEIGHTS"; "https://host/v1#model" (an OpenAI-compatible server; key from
                 KFRAMES_API_KEY or OPENAI_API_KEY); otherwise a transformers id or directory, or the directory of a
                 PEFT adapter.
             device: "cpu", "cuda", "cuda:1" ...; automatic when None.

@@ -18,7 +18,6 @@ import pytest
 from drawn_film import QUERIES, SAMPLE
 from notes import sentences
 
-import kframes_plugin
 from kframes_plugin import KFrames, SelectorError
 from kframes_plugin.selectors.load import NANO, NANO_NOTE
 from kframes_plugin.selectors.mllm import MLLMSelector
@@ -34,7 +33,7 @@ MAX_BYTES = 16_000_000
 def test_without_weights_it_says_what_to_do(tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
     shutil.copytree(ROOT / "kframes_plugin", tmp_path / "kframes_plugin", ignore=ignored)
-    code = "from kframes_plugin import KFrames; KFrames.from_pretrained()"
+    code = "from kframes_plugin import KFrames; KFrames.from_pretrained('nano')"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
     )
@@ -46,7 +45,7 @@ def test_without_weights_it_says_what_to_do(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def nano() -> KFrames:
-    return KFrames.from_pretrained(device="cpu")
+    return KFrames.from_pretrained("nano", device="cpu")
 
 
 def overlap(clips: list[list[float]], other: list[list[float]]) -> float:
@@ -57,13 +56,13 @@ def overlap(clips: list[list[float]], other: list[list[float]]) -> float:
 
 @needs_weights
 class TestWeights:
-    def test_the_default_is_nano_and_says_so(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_it_says_what_it_knows(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, logger="kframes"):
-            kframes = KFrames.from_pretrained()
+            kframes = KFrames.from_pretrained("nano")
         assert isinstance(kframes.selector, MLLMSelector)
         assert [record.getMessage() for record in caplog.records] == [NANO_NOTE]
         assert "synthetic scenes" in NANO_NOTE
-        assert len(kframes_plugin.select(SAMPLE, "a green cross", k=2).frames) == 2
+        assert len(kframes.select(SAMPLE, "a green cross", k=2).frames) == 2
 
     def test_the_package_holds_all_of_it(self) -> None:
         assert (NANO / "model.safetensors").stat().st_size <= MAX_BYTES

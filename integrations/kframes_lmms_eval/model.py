@@ -37,7 +37,7 @@ class KFramesModel(lmms):  # type: ignore[misc, unused-ignore]
     def __init__(
         self,
         inner: str = "qwen2_5_vl",
-        selector: str = "nano",
+        selector: str = "lite",
         k: int = 8,
         strategy: Strategy = "auto",
         query_field: str | None = None,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from kframes_plugin.selectors.lite import LiteSelector
 from kframes_plugin.selectors.load import load_selector
 from kframes_plugin.selectors.mllm import MLLMSelector
 from kframes_plugin.selectors.similarity import SimilaritySelector
@@ -139,6 +140,26 @@ class SimilarityScorer:
         return kept
 
 
+class LiteScorer:
+    """What the bundled lite makes of frames and query: its scores, and the features of the frames."""
+
+    has_features = True
+
+    def __init__(self, selector: LiteSelector, candidates: int | None = None) -> None:
+        self.selector = selector
+        self.candidates = selector.candidates if candidates is None else candidates
+        self.size: Size = selector.frame_size
+        self.settings: dict[str, Any] = {"scorer": "lite", "size": self.size, "candidates": self.candidates}
+
+    def score_all(self, video: MeasuredVideo, items: Sequence[Item]) -> list[FrameScores]:
+        """All queries together; a query's seconds are its share. Features are of unit norm."""
+        pool, start = video.pool(self.candidates, self.size), perf_counter()
+        scores = self.selector.scores_all(pool.frames, [item.query for item in items])
+        features = unit_rows(np.asarray(self.selector.features(pool.frames), np.float64))
+        cost = pool.cost + Cost(model_calls=1, seconds={"score": (perf_counter() - start) / max(1, len(items))})
+        return [FrameScores(pool.times, np.asarray(row, np.float64), features, cost=cost) for row in scores]
+
+
 class GivenScores:
     """Scores from a JSON Lines file: rows with ``id`` (or ``video`` and ``query``), ``times`` and ``scores``.
 
@@ -214,8 +235,8 @@ def load_scorer(
     """The scorer of a name.
 
     Args:
-        name: "openclip:ARCH/WEIGHTS"; a file of given scores (.jsonl); or "nano", a directory or a transformers id
-            (its prediction of frames).
+        name: "lite"; "openclip:ARCH/WEIGHTS"; a file of given scores (.jsonl); or "nano", a directory or a
+            transformers id (its prediction of frames).
         candidates: T; None: what the scorer asks for.
         device: as for :meth:`KFrames.from_pretrained`.
         known: selectors that are loaded already, by name: a large model is not loaded twice.
@@ -230,10 +251,14 @@ def load_scorer(
         return GivenScores(Path(name))
     selector = (known or {}).get(name)
     if selector is None:
-        prediction: PredictionKind | None = None if name.startswith("openclip:") else "scores"
+        prediction: PredictionKind | None = None if name == "lite" or name.startswith("openclip:") else "scores"
         selector = load_selector(name, device=device, prediction=prediction)
+    if isinstance(selector, LiteSelector):
+        return LiteScorer(selector, candidates)
     if isinstance(selector, SimilaritySelector):
         return SimilarityScorer(selector, name, candidates)
     if isinstance(selector, MLLMSelector):
         return ModelScorer(selector, name, candidates)
-    raise ValueError(f"{name!r} gives no scores of frames; use openclip:ARCH/WEIGHTS, nano, a model, or a .jsonl file")
+    raise ValueError(
+        f"{name!r} gives no scores of frames; use lite, openclip:ARCH/WEIGHTS, nano, a model, or a .jsonl file"
+    )
