@@ -1,6 +1,6 @@
-"""PyAV or decord? Speed, memory, right frames and errors on real and broken files; the default is chosen from this.
+"""PyAV or decord? Speed, memory, right frames and errors on the real clips; the default is chosen from this.
 
-    python benchmarks/decoders.py ../shared/videos --out decoders.json
+    python benchmarks/footage/fetch.py clips && python benchmarks/decoders.py clips --out decoders.json
 
 For every file: 16 evenly spread times; each loader gives the frames on screen then, at most 448 pixels wide, in a
 process of its own (60 s at most). A frame is right when no frame of a plain sequential decode is closer to it.
@@ -104,7 +104,7 @@ def compare(truth: Any, given: Any) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", type=Path, help="folder with dev/MANIFEST.json and broken/MANIFEST.json")
+    parser.add_argument("videos", type=Path, help="folder of the clips, with their MANIFEST.json")
     parser.add_argument("--out", type=Path, help="JSON file")
     parser.add_argument("--only", default="", help="only files whose name contains this")
     parser.add_argument("--run", nargs=2, metavar=("LOADER", "NPZ"), help=argparse.SUPPRESS)
@@ -115,12 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(write_truth(path, out) if loader == "truth" else run_loader(loader, path, out)))
         return
     rows = []
-    for part in ("dev", "broken"):
-        manifest = json.loads((options.videos / part / "MANIFEST.json").read_text(encoding="utf-8"))
-        for item in manifest["items"]:
-            path = options.videos / part / item["file"]
-            if path.exists() and options.only in item["file"]:
-                rows.append({"set": part, "file": item["file"], "codec": item.get("codec"), **measure(path)})
+    manifest = json.loads((options.videos / "MANIFEST.json").read_text(encoding="utf-8"))
+    for item in manifest["items"]:
+        path = options.videos / item["file"]
+        if path.exists() and options.only in item["file"]:
+            rows.append({"file": item["file"], "codec": item.get("codec"), **measure(path)})
     report = {"benchmark": "decoders", **about_this_run(seed=0), "count": COUNT, "rows": rows}
     print(_summary(rows))
     print(_differences(rows))
@@ -166,18 +165,16 @@ def _state(said: dict[str, Any]) -> str:
 
 def _summary(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| set | loader | all right | some wrong | error | no answer | CPU s (files that all read) | median peak MB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| loader | all right | some wrong | error | no answer | CPU s (files that all read) | median peak MB |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for part in ("dev", "broken"):
-        mine = [row for row in rows if row["set"] == part]
-        shared = [row for row in mine if all("error" not in row[loader] for loader in LOADERS)]
-        for loader in LOADERS:
-            states = [_state(row[loader]) for row in mine]
-            counts = " | ".join(str(states.count(state)) for state in ("right", "wrong", "error", "no answer"))
-            cpu = sum(row[loader]["cpu_s"] for row in shared)
-            peak = statistics.median([row[loader]["peak_mb"] for row in shared]) if shared else 0
-            lines.append(f"| {part} | {loader} | {counts} | {cpu:.1f} ({len(shared)}) | {peak:.0f} |")
+    shared = [row for row in rows if all("error" not in row[loader] for loader in LOADERS)]
+    for loader in LOADERS:
+        states = [_state(row[loader]) for row in rows]
+        counts = " | ".join(str(states.count(state)) for state in ("right", "wrong", "error", "no answer"))
+        cpu = sum(row[loader]["cpu_s"] for row in shared)
+        peak = statistics.median([row[loader]["peak_mb"] for row in shared]) if shared else 0
+        lines.append(f"| {loader} | {counts} | {cpu:.1f} ({len(shared)}) | {peak:.0f} |")
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """Cuts of ours and of PySceneDetect's detectors against true cuts: recall, precision at 0.5 s, speed.
 
-    python benchmarks/scenes.py ../shared/videos/dev [--haystack LONG.mp4 ...] [--out OUT.json]
+    python benchmarks/footage/fetch.py clips
+    python benchmarks/scenes.py clips [--haystack LONG.mp4 ...] [--out OUT.json]
 
 The folder has a MANIFEST.json with the true cuts of its files; a haystack has its truth beside it (LONG.json). All
 detectors get the same frames. Cuts in spans marked gradual or ambiguous are not scored: found there is neither right

@@ -1,6 +1,6 @@
 """Ends of clips before and after ``snap_to_cuts``: seconds from the true cut, on real footage.
 
-    python benchmarks/snapping.py ../shared/videos/dev [--out OUT.json]
+    python benchmarks/footage/fetch.py clips && python benchmarks/snapping.py clips [--out OUT.json]
 
 The folder has a MANIFEST.json with the true cuts of its files. Every scene that a candidate shows is given as who sees
 only the candidates would give it: from its first candidate to the first behind it. Ends of the video are not scored.

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-# Real clips lie beside the checkout, never in it; KFRAMES_TEST_VIDEOS names another place.
-SHARED_VIDEOS = Path(os.environ.get("KFRAMES_TEST_VIDEOS", Path(__file__).resolve().parents[2] / "shared" / "videos"))
+# The real clips are no part of the project; tests that need them skip where KFRAMES_TEST_VIDEOS does not name them.
+REAL_CLIPS = Path(os.environ.get("KFRAMES_TEST_VIDEOS", "none"))
 
 
 @pytest.fixture(scope="session")
 def shared_videos() -> Path:
-    """Folder of real clips beside the checkout (never part of the project)."""
-    if not (SHARED_VIDEOS / "dev" / "MANIFEST.json").is_file():
-        pytest.skip(f"the folder of real test clips is not here: {SHARED_VIDEOS}")
-    return SHARED_VIDEOS
+    """Folder of the real clips: dev/ and broken/, each with a MANIFEST.json."""
+    if not (REAL_CLIPS / "dev" / "MANIFEST.json").is_file():
+        pytest.skip(f"set KFRAMES_TEST_VIDEOS to the folder of the real clips; there are none in {REAL_CLIPS}")
+    return REAL_CLIPS
 
 
 @pytest.fixture(scope="session")
