@@ -24,7 +24,7 @@ from kframes_training.evaluation.provenance import about_this_run
 from kframes_training.rows import caption_row
 from kframes_training.sources.peakclips import prompts, steps, store
 from kframes_training.sources.peakclips.building import Plan, build
-from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1, group
+from kframes_training.sources.peakclips.chapters import THRESHOLDS, group, inner_ends_f1
 from kframes_training.sources.peakclips.checking import check
 from kframes_training.sources.peakclips.media import Source, sources
 from kframes_training.sources.peakclips.oracle import SynthOracle, known_video
@@ -92,7 +92,7 @@ def chapters(work: Path, found: Sequence[Source]) -> dict[str, Any]:
         for method in THRESHOLDS:
             groups = group([row["caption"] for row in told], [row["colours"] for row in scenes], method)
             ours = [(told[part[0]]["start"], told[part[-1]]["end"]) for part in groups]
-            scores[method].append(boundary_f1(ours, true))
+            scores[method].append(inner_ends_f1(ours, true))
             counts[method].append(len(ours))
     return {
         method: {"f1": round(statistics.mean(scores[method]), 4), "chapters": round(statistics.mean(counts[method]), 2)}

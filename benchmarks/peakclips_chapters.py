@@ -12,7 +12,7 @@ import argparse
 from random import Random
 
 import numpy as np
-from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1, group
+from kframes_training.sources.peakclips.chapters import THRESHOLDS, group, inner_ends_f1
 from kframes_training.sources.peakclips.media import colour_shares
 from kframes_training.sources.synthscenes import paint, sample_video
 from kframes_training.sources.synthscenes.language import caption_scene
@@ -47,7 +47,7 @@ def main() -> None:
             for video, (captions, colours) in zip(videos, inputs, strict=True):
                 found = group(captions, colours, method, limit)
                 ours = [(video.scenes[part[0]].start, video.scenes[part[-1]].end) for part in found]
-                scores.append(boundary_f1(ours, [(part[0].start, part[-1].end) for part in video.chapters]))
+                scores.append(inner_ends_f1(ours, [(part[0].start, part[-1].end) for part in video.chapters]))
             means[limit] = float(np.mean(scores))
         best = max(means, key=means.__getitem__)
         print(f"{method:20} best {best:.2f}: {means[best]:.3f}   " + " ".join(f"{v:.2f}" for v in means.values()))

@@ -17,7 +17,7 @@ from kframes_training.rows import merge_scenes
 from kframes_training.sources.peakclips import prompts
 from kframes_training.sources.peakclips.answers import Unusable, read, schema
 from kframes_training.sources.peakclips.cache import AnswerCache, costs, total
-from kframes_training.sources.peakclips.chapters import THRESHOLDS, boundary_f1, group
+from kframes_training.sources.peakclips.chapters import THRESHOLDS, group, inner_ends_f1
 from kframes_training.sources.peakclips.fades import find_fades
 from kframes_training.sources.peakclips.refinement import Refinement, refine
 from kframes_training.sources.peakclips.settings import choose_kinds
@@ -47,13 +47,13 @@ def test_chapters_by_words_and_by_colours() -> None:
         group(captions, colours, "magic")
 
 
-def test_boundary_f1() -> None:
+def test_f1_of_inner_ends() -> None:
     true = [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)]
-    assert boundary_f1(true, true) == 1
-    assert boundary_f1([(0, 10.5), (10.5, 30)], true) == pytest.approx(2 / 3)
-    assert boundary_f1([(0, 9.5), (9.5, 10.5), (10.5, 30)], true) == 0.5  # one true boundary answers for one
-    assert boundary_f1([(0, 30)], [(0, 30)]) == 1
-    assert boundary_f1([(0, 30)], true) == 0
+    assert inner_ends_f1(true, true) == 1
+    assert inner_ends_f1([(0, 10.5), (10.5, 30)], true) == pytest.approx(2 / 3)
+    assert inner_ends_f1([(0, 9.5), (9.5, 10.5), (10.5, 30)], true) == 0.5  # one true boundary answers for one
+    assert inner_ends_f1([(0, 30)], [(0, 30)]) == 1
+    assert inner_ends_f1([(0, 30)], true) == 0
 
 
 def test_refinement() -> None:

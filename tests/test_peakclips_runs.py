@@ -71,7 +71,7 @@ def test_steps_are_kept_and_each_can_be_redone_alone(films: Path, tmp_path: Path
     assert (other.asked, [row["clips"] for row in relabelled["queries"]]) == (0, [[]] * len(tables["queries"]))
 
 
-def test_a_broken_video_leaves_a_record_and_the_rest_completes(
+def test_a_broken_video_leaves_a_row_and_the_rest_completes(
     films: Path, built: tuple[Path, Tables], tmp_path: Path
 ) -> None:
     for file in films.iterdir():

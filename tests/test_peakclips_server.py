@@ -93,7 +93,7 @@ def test_what_is_sent_and_what_it_costs(serve: Any, film: list[Source], tmp_path
     assert (again, len(server.log)) == (tables, len(log))  # nothing was asked again
 
 
-def test_a_malformed_answer_is_repaired_once_or_recorded(serve: Any, film: list[Source], tmp_path: Path) -> None:
+def test_a_malformed_answer_is_mended_once_or_an_error(serve: Any, film: list[Source], tmp_path: Path) -> None:
     def answer(body: dict[str, Any]) -> str:
         if "chapters of a video" in join_text(body):
             return "never any JSON"

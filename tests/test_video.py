@@ -162,7 +162,7 @@ def test_where_i_frames_are_rare_candidates_are_exact(made: Any) -> None:
 
 
 @pytest.mark.parametrize(("start", "container"), [(0, "mp4"), (1480, "ts")])
-def test_at_a_boundary_the_new_frame_is_on_screen(tmp_path: Path, start: int, container: str) -> None:
+def test_where_a_frame_begins_it_is_on_screen(tmp_path: Path, start: int, container: str) -> None:
     with OpenVideo(make_video(tmp_path / f"a.{container}", every(100, 60, start=start))) as video:
         assert video.timestamps[39] == 3.9
         times = [3.9, 3.9000000000000004, 3.8999999999999995, 3.95, 0.0, np.nextafter(video.duration, 0)]

@@ -8,7 +8,7 @@ from typing import Any
 from kframes_plugin.clips.geometry import iou
 from kframes_plugin.types import Span
 from kframes_training.rows import P1_SCORE, P2_SCORE, Row, spans_in
-from kframes_training.sources.peakclips.chapters import boundary_f1
+from kframes_training.sources.peakclips.chapters import inner_ends_f1
 from kframes_training.sources.peakclips.oracle import known_queries, known_video, true_scene
 from kframes_training.sources.synthscenes.rows import make_clips
 
@@ -46,7 +46,7 @@ def with_truth(videos: Sequence[Row], queries: Sequence[Row]) -> dict[str, Any]:
             score_there = query.scores[video.scenes.index(true_scene(video, span))]
             errors.append(abs(score - score_there))
             right.append(_level(score) == _level(score_there))
-    bounds = [_boundaries(video, known[video["video_id"]]) for video in videos if video["video_id"] in known]
+    bounds = [_compare_ends(video, known[video["video_id"]]) for video in videos if video["video_id"] in known]
     return {
         "videos": len(known),
         "queries": counted,
@@ -58,11 +58,11 @@ def with_truth(videos: Sequence[Row], queries: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _boundaries(row: Row, video: Any) -> tuple[float, float]:
+def _compare_ends(row: Row, video: Any) -> tuple[float, float]:
     """F1 of the cuts and of the chapters' boundaries of a video."""
     cuts = [(scene.start, scene.end) for scene in video.scenes]
     chapters = [(chapter[0].start, chapter[-1].end) for chapter in video.chapters]
-    return boundary_f1(spans_in(row["scenes"]), cuts), boundary_f1(spans_in(row["chapters"]), chapters)
+    return inner_ends_f1(spans_in(row["scenes"]), cuts), inner_ends_f1(spans_in(row["chapters"]), chapters)
 
 
 def self_agreement(one: Sequence[Row], other: Sequence[Row]) -> dict[str, Any]:

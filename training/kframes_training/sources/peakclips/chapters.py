@@ -98,7 +98,7 @@ def _words_alike(captions: Sequence[str]) -> NDArray[np.float64]:
     return cosines
 
 
-def boundary_f1(found: Sequence[Span], true: Sequence[Span], tolerance: float = 1.0) -> float:
+def inner_ends_f1(found: Sequence[Span], true: Sequence[Span], tolerance: float = 1.0) -> float:
     """F1 of the inner boundaries of chapters, 0 to 1.
 
     A boundary is right within ``tolerance`` seconds of a true one that no other has taken.
