@@ -33,9 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-MODELS = (
-    "lite, nano, uniform, scenes, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
-)
+MODELS = "A name of `kframes models`, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -122,6 +120,15 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
         return
     for name, value in found.items():
         typer.echo(f"{name:12}{'; '.join(note['text'] for note in value) if name == 'notes' else value}")
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models that can be chosen by a short name: what each needs, and what this machine can run."""
+    from kframes_plugin.selectors.models import find_downloads, list_models, read_machine, write_table
+
+    machine, folder = read_machine(), find_downloads()
+    typer.echo(json.dumps(list_models(machine, folder), indent=1) if as_json else write_table(machine, folder))
 
 
 @app.command()

@@ -107,10 +107,10 @@ class KFrames:
         """A KFrames with a selector by name.
 
         Args:
-            model: "lite", bundled, for real footage on a CPU; "nano", bundled, for drawn scenes; "uniform"; "scenes";
-                "openclip:ARCH/WEIGHTS"; "https://host/v1#model" (an OpenAI-compatible server; key from
-                KFRAMES_API_KEY or OPENAI_API_KEY); otherwise a transformers id or directory, or the directory of a
-                PEFT adapter.
+            model: a short name of ``kframes models`` ("lite", "nano", "scenes", "uniform", "clip", "qwen3-vl-4b" ...);
+                "auto", the best that this machine runs without a download; "openclip:ARCH/WEIGHTS";
+                "https://host/v1#model" (an OpenAI-compatible server; key from KFRAMES_API_KEY or OPENAI_API_KEY);
+                otherwise a transformers id or directory, or the directory of a PEFT adapter.
             device: "cpu", "cuda", "cuda:1" ...; automatic when None.
             dtype: "auto", "float32", "bfloat16" or "float16".
             prediction: of a multimodal model: "text", it writes its clips with reasons; "scores", one score a candidate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from pathlib import Path
 
 from kframes_plugin.errors import SelectorError, needs_extra
@@ -26,6 +27,7 @@ def load_selector(
         SelectorError: it cannot be loaded; the message says what to do.
         ValueError: an unknown prediction, or one for a selector that has none.
     """
+    model = _long_name(model)
     if model == "nano":
         return load_selector(_nano(), device=device, dtype=dtype, prediction=prediction)
     if prediction is not None and (
@@ -46,6 +48,7 @@ def load_selector(
     if model == "lite":
         from kframes_plugin.selectors.lite import LiteSelector
 
+        _advise()
         return LiteSelector()
     if model.startswith("openclip:"):
         from kframes_plugin.selectors.similarity import SimilaritySelector
@@ -58,6 +61,26 @@ def load_selector(
     with needs_extra("torch", f"the model {model!r}"):
         from kframes_plugin.selectors.mllm import MLLMSelector
     return MLLMSelector.from_pretrained(model, device=device, dtype=dtype, prediction=prediction)
+
+
+def _long_name(model: str) -> str:
+    """What a short name of ``kframes models`` stands for; any other name as it is."""
+    from kframes_plugin.selectors.models import choose, find_downloads, find_model, read_machine
+
+    if model == "auto":
+        chosen = choose(read_machine(), find_downloads())
+        log.info("auto: %s, the best that this machine runs without a download", chosen.name)
+        return chosen.selector
+    short = find_model(model)
+    return model if short is None else short.selector
+
+
+@cache
+def _advise() -> None:
+    """Log the next better choice for this machine, once a process."""
+    from kframes_plugin.selectors.models import advise, read_machine
+
+    log.info(advise(read_machine()))
 
 
 def _nano() -> str:
