@@ -131,7 +131,7 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
             ("contest", "Published selectors and kframes on the same candidates", contest),
             ("conformance", "Exactly k? Every selector on hard scores", conformance),
             ("latency", "Seconds that a user waits", latency),
-            ("footage", "Real footage, without weights", footage),
+            ("footage", "Real footage", footage),
         )
     },
     "decode": ("Candidate frames of a long video", "python benchmarks/decode.py", of_decode),
