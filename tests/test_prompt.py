@@ -552,3 +552,22 @@ def test_nothing_to_ask_is_refused() -> None:
 def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(ValueError, match="query_position must be one of after, before, both; got 'behind'"):
         PromptFormat(query_position="behind")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("[(61, 74.5), (80, 90)]", [(61, 74.5), (80, 90)]),
+        ("(61, 74.5)", [(61, 74.5)]),
+        ("((61, 74.5),)", [(61, 74.5)]),
+        ("\n[ (5,6) , (7.5, 8) ]\n", [(5, 6), (7.5, 8)]),
+    ],
+)
+def test_pairs_in_round_brackets_are_spans(text: str, spans: list[tuple[float, float]]) -> None:
+    found = parse_clips(text, 100.0)
+    assert [(clip.start, clip.end) for clip in found] == spans
+    assert [note.code for note in found.notes] == ["answer-repaired"] * len(found.notes) != []
+
+
+def test_pairs_in_round_brackets_within_a_sentence_are_no_spans() -> None:
+    assert parse_clips("They won (3, 1) in the end.", 100.0) == []

@@ -40,6 +40,8 @@ _AMOUNT = r"(\d{1,9}(?:\.\d{1,9})?)\s*"
 _UNITS = re.compile(
     rf"(?:{_AMOUNT}(?:h|hrs?|hours?))?\s*(?:{_AMOUNT}(?:m|mins?|minutes?))?\s*(?:{_AMOUNT}(?:s|secs?|seconds?))?"
 )
+_PAIR = re.compile(r"\(\s*(\d{1,9}(?:\.\d{1,9})?)\s*,\s*(\d{1,9}(?:\.\d{1,9})?)\s*\)")
+_PAIRS = re.compile(rf"\s*[\[(]?\s*{_PAIR.pattern}(?:\s*,\s*{_PAIR.pattern})*\s*,?\s*[\])]?\s*")  # Python's tuples
 _BETWEEN = re.compile(r"\s*(?:-->|->|→|–|—|-|~|\bto\b|\buntil\b)\s*")
 
 
@@ -78,6 +80,9 @@ def read_answer(text: str, *, prose: bool = True) -> Answer:
     text = _without_thinking(text, answer)
     if len(text) > MAX_TEXT:
         answer.repaired(f"read only the first {MAX_TEXT} of {len(text)} characters")
+    if _PAIRS.fullmatch(text[:MAX_TEXT]):
+        answer.repaired("read pairs in round brackets as lists")
+        text = "[" + ",".join(f"[{start},{end}]" for start, end in _PAIR.findall(text[:MAX_TEXT])) + "]"
     values = _values(text[:MAX_TEXT], answer)
     found = [(value, inner) for value in values if (inner := _read_value(value)).clips or value == []]
     if not found and prose and (spans := read_prose(text[:MAX_TEXT])):
