@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from kframes_transformers import STYLES, prepare, style_of
-from kframes_transformers.styles import takes_video
 from PIL import Image
 
 from kframes_plugin import Clip, Frame, KFrames
+from kframes_plugin.prompt.styles import takes_video
 
 QUESTION = "When is the goal scored?"
 TEMPLATE = (
@@ -40,7 +40,7 @@ class Row:
 
     Attributes:
         family: name of the family or processor.
-        style: how the frames are given; see ``kframes_transformers/styles.py``.
+        style: how the frames are given; see ``kframes_plugin/prompt/styles.py``.
         chosen: whether ``prepare`` takes this style by itself.
         times: whether the family is told the true time of every frame, and no two frames are fused into one.
         vision: image and video tokens.

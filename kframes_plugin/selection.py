@@ -21,7 +21,8 @@ from kframes_plugin.keyframes import (
     take_keyframes,
     with_strategy,
 )
-from kframes_plugin.output.messages import chat_messages, video_metadata, vllm_data
+from kframes_plugin.output.messages import chat_messages, vllm_data
+from kframes_plugin.prompt.styles import video_metadata
 from kframes_plugin.types import Clip, Cost, Frame, Note, Span, Strategy
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.open_video import find_open

@@ -11,13 +11,13 @@ import pytest
 import tiny_families
 import torch
 from kframes_transformers import STYLES, prepare, style_of, unwrap, wrap
-from kframes_transformers.styles import even_runs
 from PIL import Image
 from tiny_families import FAMILIES
 from transformers import AutoModelForImageTextToText, AutoProcessor, pipeline
 from video_maker import every, make_video, read_number
 
 from kframes_plugin import Clip, Frame, KFrames
+from kframes_plugin.prompt.styles import even_runs
 
 TIMES = [1.0, 30.0, 60.0, 99.0]
 QUESTION = "What happens?"

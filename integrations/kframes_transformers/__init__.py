@@ -10,9 +10,9 @@ Importing it registers the task "video-text-to-text".
 
 import transformers  # noqa: F401 - the gate: without the host there is no integration
 
+from kframes_plugin.prompt.styles import STYLES, style_of
 from kframes_transformers.pipeline import VideoTextToTextPipeline, register
 from kframes_transformers.prepare import Prepared, prepare
-from kframes_transformers.styles import STYLES, style_of
 from kframes_transformers.wrapping import unwrap, wrap
 
 register()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from kframes_plugin.kframes import KFrames
+from kframes_plugin.prompt.styles import STYLES, Style, style_of, takes_video
 from kframes_plugin.selection import Selection
 from kframes_plugin.types import Strategy
-from kframes_transformers.styles import STYLES, Style, style_of, takes_video
 
 Message = dict[str, Any]
 SOURCES = ("video", "path", "url")  # the keys under which transformers looks for a video
@@ -48,7 +48,7 @@ def prepare(
         k: frames for each video, >= 1.
         query: what is looked for; the last text of the user when None.
         strategy: as for :meth:`KFrames.select`.
-        style: "auto" is the one of the processor's family, see ``styles.py``.
+        style: "auto" is the one of the processor's family, see ``kframes_plugin/prompt/styles.py``.
 
     Raises:
         ValueError: no query, an unknown style, or one that the processor has no place for.
@@ -71,7 +71,7 @@ def prepare(
                 content.append(block)
                 continue
             selection = kframes.select(_source(block), looked_for, k, strategy=strategy)
-            blocks, described = STYLES[chosen](selection)
+            blocks, described = STYLES[chosen](selection.frames, selection.duration, selection.clips)
             content += blocks
             metadata += described
             selections.append(selection)

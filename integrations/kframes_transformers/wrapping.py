@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any
 
 from kframes_plugin.kframes import KFrames
+from kframes_plugin.prompt.styles import Style
 from kframes_plugin.types import Strategy
 from kframes_transformers.prepare import has_video, prepare
-from kframes_transformers.styles import Style
 
 
 def wrap(

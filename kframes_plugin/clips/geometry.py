@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kframes_plugin.types import Span
+from kframes_plugin.types import Clip, Frame, Span
 
 
 def union(spans: Iterable[Span]) -> list[Span]:
@@ -114,3 +114,14 @@ def check_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
             raise ValueError(f"a span of within needs 0 <= start < end, finite seconds; got ({start}, {end})")
         plain.append((start, end))
     return tuple(union(plain))
+
+
+def clip_of(frame: Frame, clips: Sequence[Clip]) -> int | None:
+    """Number, from 1, of the best clip a frame lies in; None where it lies in none."""
+    for number, clip in enumerate(clips, 1):
+        if clip.start <= frame.timestamp < clip.end:
+            return number
+    for number, clip in enumerate(clips, 1):  # a clip between two frames is shown by the one on screen
+        if frame.timestamp < clip.end and clip.start < frame.end:
+            return number
+    return None

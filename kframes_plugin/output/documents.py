@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kframes_plugin.chat.images import jpeg
-from kframes_plugin.output.messages import clip_of, clock
+from kframes_plugin.clips.geometry import clip_of
+from kframes_plugin.output.messages import clock
 
 if TYPE_CHECKING:
     from kframes_plugin.selection import Selection

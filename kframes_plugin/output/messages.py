@@ -1,23 +1,21 @@
 """A selection as a model reads it: chat messages, an OpenAI request, vLLM's multi-modal data, a table in words.
 
 Behind :meth:`Selection.to_messages` and its sisters. The portable form is interleaved: the time of a frame as text,
-then the frame; every model that reads images reads it right. What one family reads better is in the integrations.
+then the frame; every model that reads images reads it right. What one family reads better is in ``prompt/styles.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kframes_plugin.clips.geometry import clip_of
 from kframes_plugin.prompt import Messages
+from kframes_plugin.prompt.styles import video_metadata
 
 if TYPE_CHECKING:
     from kframes_plugin.selection import Selection
-    from kframes_plugin.types import Clip, Frame
-
-MILLISECONDS = 1000.0
 
 
 def chat_messages(selection: Selection, question: str | None, *, reasons: bool = False) -> Messages:
@@ -39,36 +37,6 @@ def vllm_data(selection: Selection, *, repeat: int = 1) -> dict[str, Any]:
     return {"video": [(pictures, metadata)]}
 
 
-def video_metadata(frames: Sequence[Frame], duration: float, *, repeat: int = 1) -> dict[str, Any]:
-    """Metadata of frames passed as one video: the fields of ``transformers.video_utils.VideoMetadata``.
-
-    Processors take the time of a frame to be ``frames_indices[i] / fps``. With an average frame rate that is wrong
-    for a video of variable rate (true 1.667 s, computed 3.683 s), so the grid is a frame a millisecond.
-
-    Args:
-        frames: the frames in time order, at least one.
-        duration: length of what they stand for, seconds: the whole video, or one clip.
-        repeat: how often every frame is passed, >= 1. Two for models that fuse frames in pairs (Qwen-VL, GLM-V).
-
-    Returns:
-        ``total_num_frames`` (milliseconds), ``fps`` (1000.0), ``duration`` (seconds), ``frames_indices``
-        (milliseconds from the start of the video).
-
-    Raises:
-        ValueError: repeat < 1, no frames.
-    """
-    if repeat < 1:
-        raise ValueError(f"repeat must be at least 1; got {repeat}")
-    if not frames:
-        raise ValueError("there are no frames, so there is no video to describe")
-    return {
-        "total_num_frames": max(1, round(duration * MILLISECONDS)),
-        "fps": MILLISECONDS,
-        "duration": duration,
-        "frames_indices": [round(f.timestamp * MILLISECONDS) for f in frames for _ in range(repeat)],
-    }
-
-
 def frame_table(selection: Selection, *, reasons: bool = False) -> str:
     """The frames as numbered lines, for hosts that lose the order of images: "Frame 1 = 0:05.0 (5.0 s), clip 2, P1"."""
     count, duration = len(selection.frames), selection.duration
@@ -83,17 +51,6 @@ def frame_table(selection: Selection, *, reasons: bool = False) -> str:
         lines.append(f"Clip {number} = {clock(clip.start)}-{clock(clip.end)}, {clip.priority}{reason}")
     lines += [f"Note: {note}" for note in selection.notes]
     return "\n".join(lines)
-
-
-def clip_of(frame: Frame, clips: Sequence[Clip]) -> int | None:
-    """Number, from 1, of the best clip a frame lies in; None where it lies in none."""
-    for number, clip in enumerate(clips, 1):
-        if clip.start <= frame.timestamp < clip.end:
-            return number
-    for number, clip in enumerate(clips, 1):  # a clip between two frames is shown by the one on screen
-        if frame.timestamp < clip.end and clip.start < frame.end:
-            return number
-    return None
 
 
 def clock(seconds: float) -> str:

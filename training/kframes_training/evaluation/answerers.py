@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from kframes_plugin.mllm.load import load
+from kframes_plugin.prompt.styles import STYLES, style_of
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.remote import RemoteSelector
 from kframes_plugin.types import Clip, Cost, Frame
@@ -58,7 +59,7 @@ class TransformersAnswerer:
 
     Args:
         name: hub id, directory, or directory of a PEFT adapter.
-        style: a style of kframes_transformers.
+        style: a style of ``prompt.styles``, or "auto": the one of the model's family.
         device: as for :meth:`KFrames.from_pretrained`.
 
     Raises:
@@ -66,8 +67,6 @@ class TransformersAnswerer:
     """
 
     def __init__(self, name: str, *, style: Any = "interleaved", device: str | None = None) -> None:
-        from kframes_transformers import STYLES, style_of
-
         loaded = load(name, device=device, dtype="auto")
         self.model, self.processor = loaded.model, loaded.processor
         chosen = style_of(self.processor) if style == "auto" else style
@@ -80,8 +79,7 @@ class TransformersAnswerer:
     def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Answer:
         """With p(option) of every option."""
         start = perf_counter()
-        shown = Selection("", item.query, len(frames), "uniform", tuple(clips), tuple(frames), Cost(), (), duration)
-        blocks, metadata = self._write(shown)
+        blocks, metadata = self._write(frames, duration, clips)
         content = [*blocks, {"type": "text", "text": "\n" + prompt(item, frames)}]
         more = {"processor_kwargs": {"do_sample_frames": False, "video_metadata": metadata}} if metadata else {}
         inputs = self.processor.apply_chat_template(
