@@ -12,12 +12,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kframes_plugin import KFramesError, __version__
+from kframes_plugin.bulk.requests import Engine
 from kframes_plugin.types import PredictionKind, Strategy
 
 if TYPE_CHECKING:
@@ -95,6 +97,51 @@ def select(
         selection.to_html(out / "report.html")
         typer.echo(f"kframes: wrote {len(selection.frames)} frames and report.html to {out}", err=True)
     typer.echo(json.dumps(selection.to_dict(), indent=1, ensure_ascii=False) if as_json else _text(selection))
+
+
+@app.command("select-many")
+def select_many(
+    jobs: Annotated[
+        Path,
+        typer.Argument(help='A .jsonl file, a row a request: {"video", "query", "k", ...}; or a folder of videos.'),
+    ],
+    out: Annotated[Path, typer.Option(help="Results go here; a run that was ended goes on where it was.")],
+    query: Annotated[str | None, typer.Option(help="What to look for, where a row does not say.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of frames, where a row does not say.")] = 8,
+    model: Annotated[str, typer.Option(help=MODELS)] = "lite",
+    strategy: Annotated[Strategy, typer.Option(help="As for select.")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Processes, or Ray's actors.")] = 1,
+    engine: Annotated[Engine, typer.Option(help="local, or ray (extra: ray).")] = "local",
+    shard: Annotated[str, typer.Option(help="2/4: the second of four parts, for four machines.")] = "1/1",
+    retry_failed: Annotated[bool, typer.Option(help="Do those again that failed before.")] = False,
+    candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+) -> None:
+    """Choose frames for many requests: one folder each in OUT, and results.jsonl. An error costs its own row."""
+    from kframes_plugin.agents.allowed_paths import SUFFIXES
+    from kframes_plugin.bulk.jobs import read_jobs, read_shard, take_shard
+    from kframes_plugin.bulk.run import run_jobs
+    from kframes_plugin.bulk.store import ResultFolder
+    from kframes_plugin.kframes import KFrames
+
+    part, parts = read_shard(shard)
+    options: dict[str, Any] = {"candidates": candidates, "strategy": strategy}
+    table = "results.jsonl" if parts == 1 else f"results-{part}-of-{parts}.jsonl"
+    results = ResultFolder(out, {"model": model, **options}, table)
+    requests = take_shard(list(read_jobs(jobs, query, k, SUFFIXES)), part, parts)
+    make = partial(KFrames.from_pretrained, model, device=device, **options)
+    with _progress_bar() as progress:
+        counts = run_jobs(
+            *(requests, make, results),
+            workers=workers,
+            engine=engine,
+            retry=retry_failed,
+            progress=lambda done, total: progress("requests", done, total),
+        )
+    told = f"{counts.done} done, {counts.failed} failed, {counts.before} of them before; rows in {results.table}"
+    typer.echo(f"kframes: {told}", err=True)
+    if counts.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -16,6 +16,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
+from kframes_plugin.bulk.requests import Failure, Request
+from kframes_plugin.bulk.run import select_requests
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
 from kframes_plugin.clips.geometry import check_spans, overlaps
 from kframes_plugin.clips.scenes import detect_scenes
@@ -239,22 +241,35 @@ class KFrames:
         return self.__dict__
 
     def select_many(
-        self, requests: Iterable[tuple[Video, str]], k: int = 8, *, strategy: Strategy | None = None
-    ) -> Iterator[Selection]:
-        """Select for many (video, query) pairs, in their order; queries on one video in a row share one look at it."""
-        session: VideoSession | None = None
-        opened: Video | None = None
-        try:
-            for video, query in requests:
-                check_request(query, k, strategy)
-                if session is None or (video is not opened and video != opened):
-                    if session is not None:
-                        session.close()
-                    session, opened = self.open(video), video
-                yield session.select(query, k, strategy=strategy)
-        finally:
-            if session is not None:
-                session.close()
+        self,
+        requests: Iterable[Request | tuple[Video, str]],
+        k: int = 8,
+        *,
+        strategy: Strategy | None = None,
+        workers: int = 1,
+        ordered: bool = True,
+    ) -> Iterator[Selection | Failure]:
+        """Select for many requests. Those on one video in a row share one look at it.
+
+        Args:
+            requests: (video, query) pairs, or :class:`~kframes_plugin.bulk.Request` with a k, strategy or spans of
+                their own; read as they are needed.
+            k, strategy: for requests that do not say.
+            workers: processes, >= 1. With more than one, each has a copy of the selector, so it must be picklable, and
+                a script must have its call under ``if __name__ == "__main__":``. With one, the next video is decoded
+                while the selector works on this one.
+            ordered: give results in the order of the requests; otherwise, with several workers, as they come.
+
+        Returns:
+            A selection for each request; where one fails, a :class:`~kframes_plugin.bulk.Failure` in its place.
+
+        Raises:
+            TypeError, ValueError: k, strategy or workers cannot be.
+        """
+        check_request("-", k, strategy)
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise ValueError(f"workers must be a whole number >= 1; got {workers!r}")
+        return select_requests(self, requests, k, strategy, workers, ordered)
 
 
 class VideoSession:
