@@ -20,6 +20,7 @@ import typer
 
 from kframes_plugin import KFramesError, __version__
 from kframes_plugin.bulk.requests import Engine
+from kframes_plugin.errors import SpanError
 from kframes_plugin.types import PredictionKind, Strategy
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ def select(
     query: Annotated[str, typer.Argument(help="What to look for, in words.", callback=_not_blank)],
     k: Annotated[int, typer.Option("-k", min=1, help="Number of frames.")] = 8,
     model: Annotated[str, typer.Option(help=MODELS)] = "lite",
+    start: Annotated[str | None, typer.Option(help="Look only from here on: seconds or 1:30.")] = None,
+    end: Annotated[str | None, typer.Option(help="Look only up to here: seconds or 1:30.")] = None,
+    within: Annotated[
+        list[str] | None, typer.Option(help="Look only here: 10-20 or 1:30-2:00; may be given several times.")
+    ] = None,
     strategy: Annotated[
         Strategy, typer.Option(help="Inside the clips, dense inside and sparse outside, or neither.")
     ] = "auto",
@@ -84,12 +90,15 @@ def select(
     ] = None,
 ) -> None:
     """Choose k frames of VIDEO for QUERY."""
+    from kframes_plugin.query.spans import join_spans, to_span
     from kframes_plugin.video import OpenVideo
 
-    with OpenVideo(video) as opened:  # before the model, so that a wrong path is told at once
+    with OpenVideo(video) as opened:  # before the model, so that a wrong path or span is told at once
+        with _wrong_arguments():
+            spans = join_spans(map(to_span, within or ()), start, end, opened.duration, opened.path)
         kframes = _loaded(model, device=device, prediction=prediction, candidates=candidates, strategy=strategy)
-        with _progress_bar() as progress:
-            selection = kframes.select(opened, query, k, progress=progress)
+        with _wrong_arguments(), _progress_bar() as progress:
+            selection = kframes.select(opened, query, k, within=spans, progress=progress)
     if out is not None:
         selection.save(out)
         selection.timeline().savefig(out / "timeline.png", dpi=150)
@@ -243,6 +252,15 @@ def _text(selection: Selection) -> str:
         score = "" if clip.score is None else f"{clip.score:.3f}"
         lines.append(f"clip\t{clip.start:.3f}\t{clip.end:.3f}\t{clip.priority}\t{score}\t{clip.reason}")
     return "\n".join([*lines, *(f"frame\t{time:.3f}" for time in selection.timestamps)])
+
+
+@contextmanager
+def _wrong_arguments() -> Iterator[None]:
+    """Seconds that cannot be are a wrong argument."""
+    try:
+        yield
+    except SpanError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
     KFramesError
     ├── VideoError      the video cannot be read: which file, what is wrong, what to do
-    └── SelectorError   the selector cannot be loaded or cannot answer
+    ├── SelectorError   the selector cannot be loaded or cannot answer
+    └── SpanError       the seconds asked for cannot be, or hold nothing of the video; a ValueError too
 
-Wrong arguments are plain ValueError and TypeError, raised before any work is done.
+Wrong arguments are otherwise plain ValueError and TypeError, raised before any work is done.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ class VideoError(KFramesError):
 
 class SelectorError(KFramesError):
     """A selector cannot be loaded or cannot answer. The message says why and what to do."""
+
+
+class SpanError(KFramesError, ValueError):
+    """The seconds asked for cannot be: no times, an end before its start, or nothing of the video lies in them."""
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from kframes_plugin.keyframes import (
     take_keyframes,
     with_strategy,
 )
+from kframes_plugin.query.spans import Time, check_range, join_spans
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.load import load_selector
 from kframes_plugin.types import (
@@ -132,6 +133,8 @@ class KFrames:
         *,
         strategy: Strategy | None = None,
         within: Iterable[Span] = (),
+        start: Time | None = None,
+        end: Time | None = None,
         progress: Progress | None = None,
     ) -> Selection:
         """Choose exactly min(k, frames) distinct frames of a video for a query.
@@ -144,17 +147,21 @@ class KFrames:
             within: spans, (start, end) in seconds, outside of which nothing is looked at: candidates, clips and
                 keyframes lie inside. Where they hold fewer than k frames, the rest comes from around them, and a note
                 says so. None: the whole video.
+            start, end: the same for one span: seconds, or a text as "1:30"; None is the start or the end of the video.
+                With ``within`` too, what lies in both counts.
             progress: called as ``progress(step, done, total)`` while frames are decoded.
 
         Raises:
-            TypeError, ValueError: wrong arguments, before any work is done; or no span lies in the video.
+            TypeError, ValueError: wrong arguments, before any work is done.
+            SpanError: what was asked for lies outside the video.
             VideoError: the video cannot be read.
             SelectorError: the selector cannot answer.
         """
         check_request(query, k, strategy)
         within = check_spans(within)
+        check_range(start, end)
         with self.open(video, progress=progress) as session:
-            return session.select(query, k, strategy=strategy, within=within)
+            return session.select(query, k, strategy=strategy, within=within, start=start, end=end)
 
     def open(self, video: Video, *, progress: Progress | None = None) -> VideoSession:
         """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
@@ -294,11 +301,18 @@ class VideoSession:
         self._unpaid = Cost(seconds={"open": perf_counter() - start})
 
     def select(
-        self, query: str, k: int = 8, *, strategy: Strategy | None = None, within: Iterable[Span] = ()
+        self,
+        query: str,
+        k: int = 8,
+        *,
+        strategy: Strategy | None = None,
+        within: Iterable[Span] = (),
+        start: Time | None = None,
+        end: Time | None = None,
     ) -> Selection:
         """The same as :meth:`KFrames.select`; the candidate frames are decoded once for all queries."""
         k = check_request(query, k, strategy)
-        kframes, spans = self._kframes, self._inside(within)
+        kframes, spans = self._kframes, join_spans(within, start, end, self.duration, self.video.path)
         frames = self.candidates(spans)
         found = kframes.find(frames, query, self.video, within=spans)
         options = replace(with_strategy(kframes.sampling, strategy), within=tuple(spans))
@@ -337,15 +351,6 @@ class VideoSession:
             self._unpaid += Cost(frames_decoded=self.video.frames_decoded - before, seconds=seconds)
         return self._candidates[key]
 
-    def _inside(self, within: Iterable[Span]) -> list[Span]:
-        """The parts of the spans that lie in the video."""
-        spans = check_spans(within)
-        inside = [(start, min(end, self.duration)) for start, end in spans if start < self.duration]
-        if spans and not inside:
-            name = self.video.path or "the video"
-            raise ValueError(f"{name} lasts {self.duration:.1f} s; the spans {list(spans)} lie after its end")
-        return inside
-
     def close(self) -> None:
         """Close the video (not one that was given opened)."""
         if self._owns:
@@ -360,9 +365,13 @@ class VideoSession:
         self.close()
 
 
-def select(video: Video, query: str, k: int = 8, *, strategy: Strategy | None = None) -> Selection:
-    """``KFrames.from_pretrained().select(...)``: the same with the default model, in one call."""
-    return KFrames.from_pretrained().select(video, query, k, strategy=strategy)
+def select(video: Video, query: str, k: int = 8, **options: Any) -> Selection:
+    """``KFrames.from_pretrained().select(...)``: the same with the default model, in one call.
+
+    Args:
+        video, query, k, options: as for :meth:`KFrames.select`.
+    """
+    return KFrames.from_pretrained().select(video, query, k, **options)
 
 
 def _cut(answer: list[Clip], spans: Sequence[Span]) -> Prediction:

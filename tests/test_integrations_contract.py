@@ -22,6 +22,7 @@ from PIL import Image
 from video_maker import every, make_video, read_number
 
 from kframes_plugin import Clip, KFrames, KFramesError
+from kframes_plugin.query.spans import to_seconds
 
 ROOT = Path(__file__).parents[1]
 HOSTS = {
@@ -35,6 +36,7 @@ KF = KFrames(lambda frames, query: [Clip(10, 12, "P1", "a secret reason", 0.9), 
 
 # What a host is given: the text that its model reads, and the pictures.
 Given = tuple[str, list[Image.Image]]
+Limits = dict[str, Any]  # start and end, where they are asked for
 
 
 @pytest.fixture(scope="module")
@@ -64,30 +66,36 @@ def opened(paths: list[str]) -> list[Image.Image]:
     return [Image.open(path) for path in paths]
 
 
-def core_messages(video: Path, k: int, **_: Path) -> Given:
-    return of_blocks(KF.select(video, QUERY, k).to_messages()[0]["content"])
+def core_messages(video: Path, k: int, limits: Limits, **_: Path) -> Given:
+    return of_blocks(KF.select(video, QUERY, k, **limits).to_messages()[0]["content"])
 
 
-def core_openai(video: Path, k: int, **_: Path) -> Given:
-    content = KF.select(video, QUERY, k).to_openai()[0]["content"]
+def core_openai(video: Path, k: int, limits: Limits, **_: Path) -> Given:
+    content = KF.select(video, QUERY, k, **limits).to_openai()[0]["content"]
     images = [decoded(b["image_url"]["url"].split(",")[1]) for b in content if b["type"] == "image_url"]
     return "\n".join(b["text"] for b in content if b["type"] == "text"), images
 
 
-def transformers_prepare(video: Path, k: int, *, checkpoint: Path, **_: Path) -> Given:
+def transformers_prepare(video: Path, k: int, limits: Limits, *, checkpoint: Path, **_: Path) -> Given:
     from kframes_transformers import prepare
     from transformers import AutoProcessor
 
     messages = [{"role": "user", "content": [{"type": "video", "video": video}, {"type": "text", "text": QUERY}]}]
-    return of_blocks(prepare(messages, AutoProcessor.from_pretrained(checkpoint), KF, k).messages[0]["content"])
+    prepared = prepare(messages, AutoProcessor.from_pretrained(checkpoint), KF, k, **limits)
+    return of_blocks(prepared.messages[0]["content"])
 
 
-def langchain_tool(video: Path, k: int, **_: Path) -> Given:
+def langchain_tool(video: Path, k: int, limits: Limits, **_: Path) -> Given:
     from kframes_langchain import KFramesTool
 
     tool = KFramesTool(kframes=KF, allowed_paths=[video.parent])
     message = tool.invoke(
-        {"name": tool.name, "args": {"video": video.name, "query": QUERY, "k": k}, "id": "1", "type": "tool_call"}
+        {
+            "name": tool.name,
+            "args": {"video": video.name, "query": QUERY, "k": k, **limits},
+            "id": "1",
+            "type": "tool_call",
+        }
     )
     if message.status == "error":
         raise KFramesError(message.content)
@@ -95,44 +103,45 @@ def langchain_tool(video: Path, k: int, **_: Path) -> Given:
     return text, [decoded(block["base64"]) for block in message.content if block["type"] == "image"]
 
 
-def langchain_loader(video: Path, k: int, *, out: Path, **_: Path) -> Given:
+def langchain_loader(video: Path, k: int, limits: Limits, *, out: Path, **_: Path) -> Given:
     from kframes_langchain import KFramesLoader
 
-    found = KFramesLoader(video, QUERY, k, kframes=KF, out=out).load()
+    found = KFramesLoader(video, QUERY, k, kframes=KF, out=out, **limits).load()
     return "\n".join(d.page_content for d in found), opened([d.metadata["image_path"] for d in found])
 
 
-def langchain_retriever(video: Path, k: int, *, out: Path, **_: Path) -> Given:
+def langchain_retriever(video: Path, k: int, limits: Limits, *, out: Path, **_: Path) -> Given:
     from kframes_langchain import KFramesRetriever
 
-    found = KFramesRetriever(kframes=KF, videos=[video], k=k, out=out).invoke(QUERY)
+    found = KFramesRetriever(kframes=KF, videos=[video], k=k, out=out, **limits).invoke(QUERY)
     return "\n".join(d.page_content for d in found), opened([d.metadata["image_path"] for d in found])
 
 
-def llama_index_reader(video: Path, k: int, *, out: Path, **_: Path) -> Given:
+def llama_index_reader(video: Path, k: int, limits: Limits, *, out: Path, **_: Path) -> Given:
     from kframes_llama_index import KFramesReader
     from llama_index.core.schema import MetadataMode
 
-    found = KFramesReader(KF, QUERY, k, out=out).load_data(video)
+    found = KFramesReader(KF, QUERY, k, out=out, **limits).load_data(video)
     return "\n".join(d.get_content(MetadataMode.LLM) for d in found), opened([d.image_path for d in found])
 
 
-def llama_index_retriever(video: Path, k: int, *, out: Path, **_: Path) -> Given:
+def llama_index_retriever(video: Path, k: int, limits: Limits, *, out: Path, **_: Path) -> Given:
     from kframes_llama_index import KFramesRetriever
     from llama_index.core.schema import MetadataMode
 
-    found = KFramesRetriever(KF, [video], k, out=out).retrieve(QUERY)
+    found = KFramesRetriever(KF, [video], k, out=out, **limits).retrieve(QUERY)
     return "\n".join(n.node.get_content(MetadataMode.LLM) for n in found), opened([n.node.image_path for n in found])
 
 
-def mcp_tool(video: Path, k: int, **_: Path) -> Given:
+def mcp_tool(video: Path, k: int, limits: Limits, **_: Path) -> Given:
     import anyio
     from kframes_mcp import build_server
     from mcp import Client
 
     async def call() -> Any:
         async with Client(build_server(kframes=KF, allowed_paths=[video.parent])) as client:
-            return await client.call_tool("select_video_frames", {"video": video.name, "query": QUERY, "k": k})
+            arguments = {"video": video.name, "query": QUERY, "k": k, **limits}
+            return await client.call_tool("select_video_frames", arguments)
 
     answer = anyio.run(call)
     if answer.is_error:
@@ -158,25 +167,47 @@ SHELLS: list[Callable[..., Given]] = [
 class TestContract:
     @pytest.mark.parametrize("k", [1, 5, 16])
     def test_the_frames_of_select_at_their_true_times(self, shell, k, folder, checkpoint, tmp_path):
-        text, images = shell(folder / "match.mp4", k, checkpoint=checkpoint, out=tmp_path)
+        text, images = shell(folder / "match.mp4", k, {}, checkpoint=checkpoint, out=tmp_path)
         expected = KF.select(folder / "match.mp4", QUERY, k)
         assert [read_number(image) for image in images] == [round(10 * t) for t in expected.timestamps]
         for time in expected.timestamps:
             assert f"{time:.1f} s" in text
         assert "secret" not in text, "a reason makes answers worse"
 
+    @pytest.mark.parametrize("limits", [{"start": 2, "end": 11.0}, {"start": "0:12"}, {"end": "3.5s"}], ids=str)
+    def test_start_and_end_are_honoured(self, shell, limits, folder, checkpoint, tmp_path):
+        _, images = shell(folder / "match.mp4", 5, limits, checkpoint=checkpoint, out=tmp_path)
+        expected = KF.select(folder / "match.mp4", QUERY, 5, **limits).timestamps
+        low, high = to_seconds(limits.get("start", 0)), to_seconds(limits.get("end", 20))
+        assert len(expected) == 5
+        assert all(low <= time < high for time in expected)
+        assert [read_number(image) for image in images] == [round(10 * time) for time in expected]
+
+    @pytest.mark.parametrize(
+        ("limits", "words"),
+        [
+            ({"start": 5, "end": 4}, "end must lie after start"),
+            ({"start": "soon"}, "start must be seconds"),
+            ({"start": 60}, "lies after its end"),
+        ],
+        ids=str,
+    )
+    def test_seconds_that_cannot_be_are_said(self, shell, limits, words, folder, checkpoint, tmp_path):
+        with pytest.raises(KFramesError, match=words):
+            shell(folder / "match.mp4", 3, limits, checkpoint=checkpoint, out=tmp_path)
+
     def test_the_same_call_gives_the_same(self, shell, folder, checkpoint, tmp_path):
-        first, again = (shell(folder / "match.mp4", 3, checkpoint=checkpoint, out=tmp_path) for _ in range(2))
+        first, again = (shell(folder / "match.mp4", 3, {}, checkpoint=checkpoint, out=tmp_path) for _ in range(2))
         assert first[0] == again[0]
         assert [image.tobytes() for image in first[1]] == [image.tobytes() for image in again[1]]
 
     def test_no_k_below_one(self, shell, folder, checkpoint, tmp_path):
         with pytest.raises((ValueError, KFramesError), match=r"at least 1|greater than or equal to 1"):
-            shell(folder / "match.mp4", 0, checkpoint=checkpoint, out=tmp_path)
+            shell(folder / "match.mp4", 0, {}, checkpoint=checkpoint, out=tmp_path)
 
     def test_a_broken_video_is_named(self, shell, folder, checkpoint, tmp_path):
         with pytest.raises(KFramesError, match=r"broken\.mp4: cannot be opened: it is not a video"):
-            shell(folder / "broken.mp4", 3, checkpoint=checkpoint, out=tmp_path)
+            shell(folder / "broken.mp4", 3, {}, checkpoint=checkpoint, out=tmp_path)
 
 
 # -------------------------------------------------------------------------------------------------- each stands alone

@@ -179,12 +179,20 @@ def test_the_query_is_the_prompt_or_a_field(videos: list[Path]) -> None:
     rewrite.close()
 
 
+def test_a_task_that_shows_a_part_of_a_video_gets_frames_of_this_part(videos: list[Path]) -> None:
+    rewrite = FramesForVideos(KFrames.from_pretrained("uniform"), 4)
+    [told] = rewrite(message(videos[0], start_time=1.0, end_time=2.5), {})
+    times = [float(part["text"].removesuffix(" s:")) for part in told["content"][:-1:2]]
+    assert len(times) == 4
+    assert all(1.0 <= time < 2.5 for time in times)
+
+
 def test_what_cannot_be_is_refused(videos: list[Path]) -> None:
     kframes = KFrames.from_pretrained("uniform")
     with pytest.raises(ValueError, match="have no field 'topic'; they have question"):
         FramesForVideos(kframes, 2, query_field="topic")(message(videos[0]), {"question": "q"})
-    with pytest.raises(ValueError, match="shows a part of a video alone"):
-        FramesForVideos(kframes, 2)(message(videos[0], start_time=1.0), {})
+    with pytest.raises(ValueError, match="end must lie after start"):
+        FramesForVideos(kframes, 2)(message(videos[0], start_time=2.0, end_time=1.0), {})
     with pytest.raises(ValueError, match="no text that says what to look for"):
         FramesForVideos(kframes, 2)([{"role": "user", "content": [{"type": "video", "url": "a.mp4"}]}], {})
     with pytest.raises(ValueError, match="k must be a whole number >= 1; got 0"):

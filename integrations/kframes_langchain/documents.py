@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field
 from kframes_plugin.agents.several_videos import select_over
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.output.documents import KeyframeDocument, keyframe_documents
+from kframes_plugin.query.spans import Time
 
 
 class KFramesLoader(BaseLoader):
@@ -29,6 +30,7 @@ class KFramesLoader(BaseLoader):
         k: documents wanted, >= 1; fewer where the video has fewer frames.
         kframes: the selector.
         out: directory for the JPEGs; None writes none.
+        start, end: look only here, as for :meth:`KFrames.select`.
     """
 
     def __init__(
@@ -39,23 +41,30 @@ class KFramesLoader(BaseLoader):
         *,
         kframes: KFrames,
         out: str | os.PathLike[str] | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
     ) -> None:
         self.video, self.query, self.k, self.kframes, self.out = video, query, k, kframes, out
+        self.start, self.end = start, end
 
     def lazy_load(self) -> Iterator[Document]:
         """The documents, in time order."""
-        for selection in select_over(self.kframes, [self.video], self.query, self.k):
+        limits = {"start": self.start, "end": self.end}
+        for selection in select_over(self.kframes, [self.video], self.query, self.k, **limits):
             yield from (_document(keyframe) for keyframe in keyframe_documents(selection, self.out))
 
 
 class KFramesRetriever(BaseRetriever):
-    """The k keyframes of some videos that fit a query; ``k`` also for one call: ``retriever.invoke(query, k=3)``.
+    """The k keyframes of some videos that fit a query.
+
+    ``k``, ``start`` and ``end`` also for one call: ``retriever.invoke(query, k=3, start="1:30")``.
 
     Args:
         kframes: the selector.
         videos: files. Every query looks at all of them.
         k: documents wanted, >= 1.
         out: directory for the JPEGs; None writes none.
+        start, end: look only here in every video, as for :meth:`KFrames.select`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -64,14 +73,17 @@ class KFramesRetriever(BaseRetriever):
     videos: list[str | os.PathLike[str]] = Field(min_length=1)
     k: int = Field(8, ge=1)
     out: str | os.PathLike[str] | None = None
+    start: Time | None = None
+    end: Time | None = None
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, **_: Any
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, **limits: Any
     ) -> list[Document]:
         wanted = self.k if k is None else k
         if wanted < 1:
             raise ValueError(f"k must be at least 1; got {wanted}")
-        found = select_over(self.kframes, self.videos, query, wanted)
+        start, end = limits.get("start", self.start), limits.get("end", self.end)
+        found = select_over(self.kframes, self.videos, query, wanted, start=start, end=end)
         return [_document(keyframe) for selection in found for keyframe in keyframe_documents(selection, self.out)]
 
 

@@ -14,10 +14,13 @@ from kframes_plugin.agents import tool as core
 from kframes_plugin.chat.images import LONG_SIDE, QUALITY
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
+from kframes_plugin.query.spans import Time
 
 
 class KFramesTool(BaseTool):
-    """Select frames of a video for a query: ``video``, ``query``, ``k`` -> a table of times and the frames as images.
+    """Select frames of a video for a query -> a table of times and the frames as images.
+
+    Its arguments are ``video``, ``query``, ``k``, ``start`` and ``end``.
 
     The model that calls it chooses ``video``, so only files under ``allowed_paths`` are opened; see
     :class:`kframes_plugin.agents.allowed_paths.AllowedPaths`. Every expected failure is a ``ToolException``, whose
@@ -60,9 +63,11 @@ class KFramesTool(BaseTool):
             kframes, allowed_paths=allowed_paths, hosts=hosts, max_k=max_k, long_side=long_side, quality=quality
         )
 
-    def _run(self, video: str, query: str, k: int = core.DEFAULT_K) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def _run(
+        self, video: str, query: str, k: int = core.DEFAULT_K, start: Time | None = None, end: Time | None = None
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         try:
-            shown = self._tool(video, query, k)
+            shown = self._tool(video, query, k, start, end)
         except KFramesError as error:
             raise ToolException(str(error)) from error
         content: list[Any] = [create_text_block(shown.table)]
@@ -79,6 +84,8 @@ def _arguments(max_k: int) -> type[BaseModel]:
         video=(str, Field(description=core.VIDEO)),
         query=(str, Field(description=core.QUERY, min_length=1)),
         k=(int, Field(min(core.DEFAULT_K, max_k), description=core.K, ge=1, le=max_k)),
+        start=(Time | None, Field(None, description=core.START)),
+        end=(Time | None, Field(None, description=core.END)),
     )
 
 

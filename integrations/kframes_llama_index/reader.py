@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr
 from kframes_llama_index.nodes import as_kframes, default_out, documents
 from kframes_plugin.agents.tool import lock_of
 from kframes_plugin.kframes import KFrames
+from kframes_plugin.query.spans import Time
 
 
 class KFramesReader(BasePydanticReader):
@@ -29,12 +30,15 @@ class KFramesReader(BasePydanticReader):
         k: documents a video, >= 1.
         out: directory for the JPEGs; documents keep their paths, so it must stay. None: kframes/frames in the user's
             cache directory.
+        start, end: look only here in every video, as for :meth:`KFrames.select`.
     """
 
     model: str | None = None
     query: str
     k: int = Field(8, ge=1)
     out: str = Field(default_factory=default_out)
+    start: Time | None = None
+    end: Time | None = None
 
     _kframes: KFrames | None = PrivateAttr(default=None)
 
@@ -67,12 +71,15 @@ class KFramesReader(BasePydanticReader):
         k: int | None = None,
         extra_info: dict[str, Any] | None = None,
         fs: Any = None,
+        *,
+        start: Time | None = None,
+        end: Time | None = None,
     ) -> Iterable[ImageDocument]:
         """The documents of one video, in time order.
 
         Args:
             file: a local video.
-            query, k: instead of the reader's own.
+            query, k, start, end: instead of the reader's own.
             extra_info: more metadata.
             fs: as SimpleDirectoryReader passes it; only local files can be read.
 
@@ -84,7 +91,8 @@ class KFramesReader(BasePydanticReader):
             raise ValueError("only local videos can be read; copy them first and leave fs out")
         kframes = self._selecting()
         with lock_of(kframes):
-            selection = kframes.select(file, query or self.query, k or self.k)
+            start, end = self.start if start is None else start, self.end if end is None else end
+            selection = kframes.select(file, query or self.query, k or self.k, start=start, end=end)
         return documents(selection, self.out, extra_info)
 
     def _selecting(self) -> KFrames:

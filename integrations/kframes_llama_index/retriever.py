@@ -13,6 +13,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from kframes_llama_index.nodes import as_kframes, default_out, nodes
 from kframes_plugin.agents.several_videos import select_over
 from kframes_plugin.kframes import KFrames
+from kframes_plugin.query.spans import Time
 
 
 class KFramesRetriever(BaseRetriever):
@@ -23,6 +24,7 @@ class KFramesRetriever(BaseRetriever):
         videos: files, at least one.
         k: nodes wanted, >= 1.
         out: directory for the JPEGs; None: kframes/frames in the user's cache directory.
+        start, end: look only here in every video, as for :meth:`KFrames.select`.
 
     Raises:
         ValueError: no videos, or k < 1.
@@ -35,6 +37,8 @@ class KFramesRetriever(BaseRetriever):
         k: int = 8,
         *,
         out: str | os.PathLike[str] | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
         **options: Any,
     ) -> None:
         if isinstance(videos, str | os.PathLike) or not videos:
@@ -43,10 +47,12 @@ class KFramesRetriever(BaseRetriever):
             raise ValueError(f"k must be at least 1; got {k}")
         super().__init__(**options)
         self.kframes, self.videos, self.k = kframes, list(videos), k
+        self.start, self.end = start, end
         self.out = default_out() if out is None else out
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        found = select_over(as_kframes(self.kframes), self.videos, query_bundle.query_str, self.k)
+        limits = {"start": self.start, "end": self.end}
+        found = select_over(as_kframes(self.kframes), self.videos, query_bundle.query_str, self.k, **limits)
         return [node for selection in found for node in nodes(selection, self.out)]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:

@@ -40,7 +40,7 @@ class FramesForVideos:
         """The messages of a document, as lmms-eval's ``doc_to_messages`` makes them, with frames; others as they are.
 
         Raises:
-            ValueError: no text says what to look for, or the task shows a part of a video alone.
+            ValueError: no text says what to look for.
             VideoError, SelectorError: as for :meth:`KFrames.select`.
         """
         if not any(_is_video(part) for message in messages for part in _parts(message)):
@@ -64,17 +64,14 @@ class FramesForVideos:
         return content
 
     def _frames(self, part: Mapping[str, Any], query: str) -> list[dict[str, Any]]:
-        """Time, frame, time, frame ... for one video."""
-        if part.get("start_time") is not None or part.get("end_time") is not None:
-            raise ValueError(
-                "this task shows a part of a video alone (start_time, end_time), and frames would be chosen from all "
-                "of it; cut the file first, or run the task without kframes"
-            )
+        """Time, frame, time, frame ... for one video, or for the part of it that the task names."""
         source = part.get("url")
         if not isinstance(source, str | os.PathLike):
             raise ValueError(f"the video of a task must be the path of a file; got {type(source).__name__}")
         with self._lock:
-            selection = self._session(os.fspath(source)).select(query, self.k, strategy=self.strategy)
+            selection = self._session(os.fspath(source)).select(
+                query, self.k, strategy=self.strategy, start=part.get("start_time"), end=part.get("end_time")
+            )
         content: list[dict[str, Any]] = []
         for frame in selection.frames:
             content += [{"type": "text", "text": f"{frame.timestamp:.1f} s:"}, {"type": "image", "url": frame.image}]

@@ -17,6 +17,7 @@ from kframes_plugin.agents import tool as core
 from kframes_plugin.chat.images import LONG_SIDE, QUALITY
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
+from kframes_plugin.query.spans import Time
 
 
 def build_server(
@@ -49,9 +50,11 @@ def build_server(
         video: Annotated[str, Field(description=core.VIDEO)],
         query: Annotated[str, Field(description=core.QUERY)],
         k: Annotated[int, Field(description=core.K, ge=1, le=max_k)] = min(core.DEFAULT_K, max_k),
+        start: Annotated[Time | None, Field(description=core.START)] = None,
+        end: Annotated[Time | None, Field(description=core.END)] = None,
     ) -> CallToolResult:
         try:
-            shown = await anyio.to_thread.run_sync(tool, video, query, k)
+            shown = await anyio.to_thread.run_sync(tool, video, query, k, start, end)
         except KFramesError as error:
             raise ToolError(str(error)) from error
         content: list[ContentBlock] = [TextContent(type="text", text=shown.table)]

@@ -15,7 +15,7 @@ from kframes_plugin.types import Frame
 from kframes_transformers.prepare import prepare
 
 TASK = "video-text-to-text"
-OURS = ("selector", "k", "query", "strategy", "style")
+OURS = ("selector", "k", "query", "strategy", "style", "start", "end")
 
 Selector = KFrames | Callable[..., Any] | str
 
@@ -28,7 +28,7 @@ class VideoTextToTextPipeline(ImageTextToTextPipeline):  # type: ignore[misc]
     * selector: a :class:`KFrames`, any callable ``(frames, query) -> clips``, or a name for
       :meth:`KFrames.from_pretrained`; its default model when not given.
     * k: frames a video, default 8.
-    * query, strategy, style: as for :func:`kframes_transformers.prepare`.
+    * query, strategy, style, start, end: as for :func:`kframes_transformers.prepare`.
 
     Every answer has, besides ``generated_text``, its ``selections``: one a video of the chat.
     """

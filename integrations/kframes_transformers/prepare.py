@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.prompt.styles import STYLES, Style, style_of, takes_video
+from kframes_plugin.query.spans import Time
 from kframes_plugin.selection import Selection
 from kframes_plugin.types import Strategy
 
@@ -37,6 +38,8 @@ def prepare(
     query: str | None = None,
     strategy: Strategy | None = None,
     style: Style = "auto",
+    start: Time | None = None,
+    end: Time | None = None,
 ) -> Prepared:
     """Replace every video of a chat by its k frames for the question, in the form the processor reads right.
 
@@ -49,6 +52,7 @@ def prepare(
         query: what is looked for; the last text of the user when None.
         strategy: as for :meth:`KFrames.select`.
         style: "auto" is the one of the processor's family, see ``kframes_plugin/prompt/styles.py``.
+        start, end: look only here, as for :meth:`KFrames.select`.
 
     Raises:
         ValueError: no query, an unknown style, or one that the processor has no place for.
@@ -70,7 +74,7 @@ def prepare(
             if not _is_video(block):
                 content.append(block)
                 continue
-            selection = kframes.select(_source(block), looked_for, k, strategy=strategy)
+            selection = kframes.select(_source(block), looked_for, k, strategy=strategy, start=start, end=end)
             blocks, described = STYLES[chosen](selection.frames, selection.duration, selection.clips)
             content += blocks
             metadata += described

@@ -7,6 +7,7 @@ from typing import Any
 
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.prompt.styles import Style
+from kframes_plugin.query.spans import Time
 from kframes_plugin.types import Strategy
 from kframes_transformers.prepare import has_video, prepare
 
@@ -19,6 +20,8 @@ def wrap(
     query: str | None = None,
     strategy: Strategy | None = None,
     style: Style = "auto",
+    start: Time | None = None,
+    end: Time | None = None,
 ) -> Any:
     """A processor that does all the given one does, but replaces videos of a chat by their k frames.
 
@@ -28,10 +31,10 @@ def wrap(
 
     Args:
         processor: the processor of the answering model.
-        kframes, k, query, strategy, style: as for :func:`prepare`.
+        kframes, k, query, strategy, style, start, end: as for :func:`prepare`.
     """
     plain = unwrap(processor)
-    options = {"query": query, "strategy": strategy, "style": style}
+    options = {"query": query, "strategy": strategy, "style": style, "start": start, "end": end}
     family: Any = type(plain)
     return _like(plain, _selecting(family), _selects=(kframes, k, options))
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from kframes_plugin.agents.tool import lock_of
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.selection import Selection
 
 
-def select_over(kframes: KFrames, videos: Sequence[str | os.PathLike[str]], query: str, k: int) -> list[Selection]:
+def select_over(
+    kframes: KFrames, videos: Sequence[str | os.PathLike[str]], query: str, k: int, **options: Any
+) -> list[Selection]:
     """min(k, all frames) keyframes over several videos, the ones that fit the query best first.
 
     Videos where a clip was found share k evenly, those with P1 clips and better scores first; the others are only
     used for what is left. Scores of most selectors compare clips of one video, so the order of videos is a rough one.
+    ``options`` are keyword arguments of :meth:`KFrames.select`, for every video.
     """
     with lock_of(kframes):
-        found = [kframes.select(video, query, k) for video in videos]
+        found = [kframes.select(video, query, k, **options) for video in videos]
         if len(found) == 1:
             return found
         ranked = sorted(found, key=_worth)

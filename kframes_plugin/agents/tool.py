@@ -14,6 +14,7 @@ from kframes_plugin.chat.images import LONG_SIDE, QUALITY, base64_jpeg
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.output.messages import clock, frame_table
+from kframes_plugin.query.spans import Time
 from kframes_plugin.selection import Selection
 
 NAME = "select_video_frames"
@@ -24,6 +25,8 @@ DESCRIPTION = (
 VIDEO = "Path of the video file, relative to the directories this tool may read."
 QUERY = "What to look for, in words; for a question, the question itself."
 K = "How many frames to return."
+START = 'Look only from here on: seconds, or a time as "1:30".'
+END = 'Look only up to here: seconds, or a time as "1:30".'
 DEFAULT_K = 8
 MAX_K = 32  # pictures: more does not fit the context of most models
 
@@ -77,8 +80,10 @@ class VideoTool:
         self.long_side = long_side
         self.quality = quality
 
-    def __call__(self, video: str, query: str, k: int = DEFAULT_K) -> Shown:
-        """Frames of a video for a query.
+    def __call__(
+        self, video: str, query: str, k: int = DEFAULT_K, start: Time | None = None, end: Time | None = None
+    ) -> Shown:
+        """Frames of a video for a query, of all of it or from start to end: seconds, or texts as "1:30".
 
         Raises:
             KFramesError: every expected failure; the message is for the language model and says what it may do.
@@ -90,7 +95,7 @@ class VideoTool:
         path = self.allowed_paths.resolve(video)
         try:
             with lock_of(self.kframes):
-                selection = self.kframes.select(path, query, k)
+                selection = self.kframes.select(path, query, k, start=start, end=end)
         except KFramesError as error:
             raise type(error)(self.allowed_paths.relative(str(error))) from error
         return Shown(frame_table(selection), self._frames(selection), self._artifact(selection, video))

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from kframes_plugin.clips.geometry import inside, lay_end_to_end
+from kframes_plugin.errors import SpanError
 from kframes_plugin.types import Candidates, Frame, Note, Span
 from kframes_plugin.video.decoder import DamagedError, Decoder, Limits
 
@@ -265,7 +266,7 @@ class OpenVideo:
         within = within or [(0.0, self.duration)]
         pool = np.flatnonzero(inside(self.timestamps, within))  # ranks of all that may be chosen
         if not len(pool):
-            raise ValueError(f"{self.path or 'the video'} shows no new frame within {list(within)} s; widen the spans")
+            raise SpanError(f"{self.path or 'the video'} shows no new frame within {list(within)} s; widen the spans")
         clock, length = lay_end_to_end(self.timestamps[pool], within)
         count = min(count, len(pool))
         stride = length / count
