@@ -65,6 +65,7 @@ def take_keyframes(
     k: int,
     options: SamplingOptions,
     *,
+    nearest: Sequence[Clip] = (),
     scenes: Sequence[Span] = (),
     progress: Progress | None = None,
 ) -> Keyframes:
@@ -72,23 +73,25 @@ def take_keyframes(
 
     Args:
         video: where the frames come from.
-        clips: best first; none: the frames are spread over the scenes.
+        clips: best first.
         k: frames wanted, >= 1.
         options: strategy, weights, size and spans.
-        scenes: spans, seconds, that take the clips' place where there are none.
+        nearest: spans that take the clips' place where there are none, as clips, best first.
+        scenes: spans, seconds, over which the frames are spread where there are neither.
         progress: called as ``progress("keyframes", done, total)``.
 
     Raises:
         VideoError: decoding fails.
     """
     start, before = perf_counter(), video.frames_decoded
+    shown = clips if clips else nearest
     while True:
         known = video.timestamps
-        times, used = _choose(video, clips, k, options, scenes)
+        times, used = _choose(video, shown, k, options, scenes)
         frames = video.frames_at(times, size=options.frame_size, progress=for_step(progress, "keyframes"))
         if len(video.timestamps) == len(known):  # else the file turned out to be damaged: fewer frames than it says
             break
-    notes = (*video.notes, *_keyframe_notes(clips, scenes, frames, k, used, options))
+    notes = (*video.notes, *_keyframe_notes(clips, nearest, scenes, frames, k, used, options))
     cost = Cost(
         frames_decoded=video.frames_decoded - before,
         seconds={"keyframes": perf_counter() - start},
@@ -151,6 +154,7 @@ def for_step(progress: Progress | None, step: str) -> Callable[[int, int], None]
 
 def _keyframe_notes(
     clips: Sequence[Clip],
+    nearest: Sequence[Clip],
     scenes: Sequence[Span],
     frames: Sequence[Frame],
     k: int,
@@ -159,13 +163,14 @@ def _keyframe_notes(
 ) -> Iterator[Note]:
     if not clips and options.strategy != "uniform":
         spread = "over the scenes" if len(frames) >= len(scenes) > 0 else "over the video"
-        yield Note("no-clip", f"no clip was found for the query; the frames are spread uniformly {spread}")
+        shown = "show what comes nearest to it" if nearest else f"are spread uniformly {spread}"
+        yield Note("no-clip", f"no clip was found for the query; the frames {shown}")
     if len(frames) < k:
         yield Note("few-frames", f"the video has only {len(frames)} frames, {k} were asked for")
-    elif used == "focused" and (shown := _count_inside(frames, [(c.start, c.end) for c in clips])) < k:
-        yield Note("clips-full", f"the clips hold only {shown} frames; the other {k - shown} lie outside them")
-    if options.within and (shown := _count_inside(frames, options.within)) < len(frames):
-        text = f"the spans of within= hold only {shown} frames; the other {len(frames) - shown} lie around them"
+    elif used == "focused" and (held := _count_inside(frames, [(c.start, c.end) for c in clips or nearest])) < k:
+        yield Note("clips-full", f"the clips hold only {held} frames; the other {k - held} lie outside them")
+    if options.within and (held := _count_inside(frames, options.within)) < len(frames):
+        text = f"the spans of within= hold only {held} frames; the other {len(frames) - held} lie around them"
         yield Note("spans-full", text)
 
 

@@ -187,7 +187,7 @@ class KFrames:
 
         Returns:
             For each query the clips, best first, with the selector's notes and the cost of selecting and of finding
-            the cuts.
+            the cuts. ``nearest`` is treated as the clips are.
 
         Raises:
             VideoError, SelectorError: as for :meth:`select`.
@@ -197,12 +197,13 @@ class KFrames:
         for answer, seconds in self._ask(frames, queries):
             named = _cut(answer, spans)
             spent = Cost(candidates=len(frames), seconds={"selector": seconds})
-            cost, clips = replace(named.cost, candidates=0) + spent, list(named)
-            if clips and self.snap_to_cuts:
+            cost, shown = replace(named.cost, candidates=0) + spent, list(named) or list(named.nearest)
+            if shown and self.snap_to_cuts:
                 start, before = perf_counter(), video.frames_decoded
-                clips = list(_cut(snap_to_cuts(clips, frames, video, size=self.candidate_size), spans))
+                shown = list(_cut(snap_to_cuts(shown, frames, video, size=self.candidate_size), spans))
                 cost += Cost(video.frames_decoded - before, seconds={"snapping": perf_counter() - start})
-            found.append(Prediction(clips, notes=named.notes, cost=cost))
+            clips, nearest = (shown, ()) if named else ((), shown)
+            found.append(Prediction(clips, nearest=nearest, notes=named.notes, cost=cost))
         return found
 
     def _ask(self, frames: Candidates, queries: Sequence[str]) -> Iterator[tuple[list[Clip], float]]:
@@ -317,7 +318,9 @@ class VideoSession:
         found = kframes.find(frames, query, self.video, within=spans)
         options = replace(with_strategy(kframes.sampling, strategy), within=tuple(spans))
         scenes = overlaps(self._scenes[tuple(spans)], spans) if spans else self._scenes[()]
-        taken = take_keyframes(self.video, found, k, options, scenes=scenes, progress=self._progress)
+        taken = take_keyframes(
+            self.video, found, k, options, nearest=found.nearest, scenes=scenes, progress=self._progress
+        )
         notes = tuple(dict.fromkeys((*found.notes, *taken.notes)))
         log_notes(self.video.path, notes)
         cost, self._unpaid = self._unpaid + found.cost + taken.cost, Cost()
@@ -327,6 +330,7 @@ class VideoSession:
             k=k,
             strategy=taken.strategy,
             clips=tuple(found),
+            nearest=found.nearest,
             frames=taken.frames,
             cost=cost,
             notes=notes,
@@ -379,15 +383,15 @@ def _cut(answer: list[Clip], spans: Sequence[Span]) -> Prediction:
     if not isinstance(answer, list) or not all(isinstance(clip, Clip) for clip in answer):
         raise TypeError(f"a selector must return a list of Clip; got {type(answer).__name__}")
     told = answer if isinstance(answer, Prediction) else Prediction(answer)
-    notes, kept = list(told.notes), []
-    for clip in told:
+    notes, kept, nearest = list(told.notes), list[Clip](), list[Clip]()
+    for inside, clip in [*((kept, clip) for clip in told), *((nearest, clip) for clip in told.nearest)]:
         parts = overlaps([(clip.start, clip.end)], spans)
         if not parts:
             where = "after the end of the video" if clip.start >= spans[-1][1] else "outside the spans of within="
             text = f"a clip at {clip.start:.1f}-{clip.end:.1f} s lies {where}; dropped"
             notes.append(Note("clip-outside", text))
-        kept += [replace(clip, start=start, end=end) for start, end in parts]
-    return Prediction(kept, notes=notes, cost=told.cost)
+        inside += [replace(clip, start=start, end=end) for start, end in parts]
+    return Prediction(kept, nearest=nearest, notes=notes, cost=told.cost)
 
 
 def _first(*values: Any) -> Any:

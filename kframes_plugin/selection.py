@@ -48,6 +48,7 @@ class Selection:
         k: frames asked for, >= 1.
         strategy: the strategy that was used: "focused", "hybrid" or "uniform".
         clips: the clips the selector chose, best first; may be empty.
+        nearest: where it chose none, the spans that it found nearest, best first; may be empty.
         frames: min(k, frames in the video) distinct keyframes in time order.
         cost: frames decoded, model calls, tokens, seconds.
         notes: what was out of the ordinary, each with a code (``kframes_plugin.types.NOTE_CODES``) and a sentence.
@@ -68,6 +69,7 @@ class Selection:
     cost: Cost
     notes: tuple[Note, ...]
     duration: float
+    nearest: tuple[Clip, ...] = ()
     scenes: tuple[Span, ...] = ()
     candidates: tuple[float, ...] = ()
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
@@ -116,7 +118,7 @@ class Selection:
         k = check_request(self.query, self.k if k is None else k, strategy)
         options = with_strategy(self.sampling, strategy)
         with self._opened() as video:
-            taken = take_keyframes(video, self.clips, k, options, scenes=self.scenes)
+            taken = take_keyframes(video, self.clips, k, options, nearest=self.nearest, scenes=self.scenes)
             duration = video.duration
         kept = tuple(note for note in self.notes if note.code not in KEYFRAME_CODES)
         new = tuple(note for note in taken.notes if note not in kept)
@@ -196,6 +198,7 @@ class Selection:
         plain |= {
             "schema": SCHEMA,
             "clips": [asdict(clip) for clip in self.clips],
+            "nearest": [asdict(clip) for clip in self.nearest],
             "frames": [{"timestamp": frame.timestamp, "duration": frame.duration} for frame in self.frames],
             "cost": asdict(self.cost),
             "notes": [asdict(note) for note in self.notes],
@@ -244,6 +247,7 @@ class Selection:
             return Selection(
                 frames=tuple(frames),
                 clips=tuple(Clip(**clip) for clip in plain.pop("clips")),
+                nearest=tuple(Clip(**clip) for clip in plain.pop("nearest", ())),
                 cost=Cost(**plain.pop("cost")),
                 notes=tuple(Note(**note) for note in plain.pop("notes")),
                 scenes=tuple((start, end) for start, end in plain.pop("scenes")),

@@ -72,7 +72,7 @@ class Candidates(Sequence[Frame]):
 
 # What a note's code means. Code decides by these; the text of a note is for people, and free to change.
 NOTE_CODES: Mapping[str, str] = {
-    "no-clip": "no clip for the query: the frames are spread over the scenes",
+    "no-clip": "no clip for the query: the frames show what comes nearest, or are spread over the scenes",
     "few-frames": "the video has fewer frames than k",
     "clips-full": "the clips hold fewer than k frames: some lie outside them",
     "spans-full": "the spans of within= hold fewer than k frames: some lie outside them",
@@ -194,15 +194,23 @@ class Prediction(list[Clip]):
     A selector may return a plain list of clips; this one also carries notes and cost.
 
     Attributes:
+        nearest: where it claims no clip, the spans that come nearest to the query, best first: frames are taken there.
+            None: they are spread over the scenes.
         notes: what was out of the ordinary (an answer repaired, the query unknown ...). Plain strings of a selector
             of your own become notes of the code "selector".
         cost: model calls and tokens of this prediction.
     """
 
     def __init__(
-        self, clips: Iterable[Clip] = (), *, notes: Iterable[Note | str] = (), cost: Cost | None = None
+        self,
+        clips: Iterable[Clip] = (),
+        *,
+        nearest: Iterable[Clip] = (),
+        notes: Iterable[Note | str] = (),
+        cost: Cost | None = None,
     ) -> None:
         super().__init__(clips)
+        self.nearest = tuple(nearest)
         self.notes = tuple(Note("selector", note) if isinstance(note, str) else note for note in notes)
         self.cost = cost if cost is not None else Cost()
 

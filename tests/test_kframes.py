@@ -170,6 +170,27 @@ def test_no_clip_is_noted_and_logged(caplog):
     assert scenes_hit == set(range(len(selection.scenes))), "every scene has a frame"
 
 
+def test_what_comes_nearest_is_shown_where_no_clip_is_claimed(tmp_path):
+    near = [Clip(12.0, 18.0, "P1", "near", 0.2), Clip(130.0, 140.0)]
+
+    def abstaining(frames: Sequence[Frame], query: str) -> list[Clip]:
+        return Prediction(nearest=near, notes=["not sure"])
+
+    selection = KFrames(abstaining, candidates=32, snap_to_cuts=True).select(SAMPLE, QUERY, 6, strategy="focused")
+    claimed = KFrames(lambda frames, query: near, candidates=32, snap_to_cuts=True).select(
+        SAMPLE, QUERY, 6, strategy="focused"
+    )
+    assert (selection.clips, selection.nearest) == ((), claimed.clips)
+    assert selection.timestamps == claimed.timestamps
+    notes = sentences(selection.notes)
+    assert notes[0] == "not sure"
+    assert "a clip at 130.0-140.0 s lies after the end" in notes[1]
+    assert notes[2] == "no clip was found for the query; the frames show what comes nearest to it"
+    more = checked(Selection.load(selection.save(tmp_path)).resample(k=9), 9, FRAMES)
+    assert more.timestamps == claimed.resample(k=9).timestamps
+    assert selection.resample(strategy="uniform").timestamps == claimed.resample(strategy="uniform").timestamps
+
+
 def test_fewer_frames_than_k_is_noted():
     assert any(
         "has only 981 frames, 1000" in note for note in sentences(KFrames(nothing).select(SAMPLE, QUERY, 1000).notes)

@@ -87,6 +87,7 @@ def test_a_reason_names_what_it_looks_like(lite, film):
 def test_abstains_from_what_is_not_there(lite, film, query):
     prediction = lite(film, query)
     assert not prediction
+    assert prediction.nearest == tuple(LiteSelector(floor=0.0)(film, query))
     assert [note.code for note in prediction.notes] == ["nothing-found"]
 
 
@@ -94,6 +95,7 @@ def test_abstains_from_what_is_not_there(lite, film, query):
 def test_abstains_from_words_without_looks(lite, film, query):
     prediction = lite(film, query)
     assert not prediction
+    assert not prediction.nearest
     assert [note.code for note in prediction.notes] == ["unknown-words"]
 
 

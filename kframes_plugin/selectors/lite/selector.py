@@ -27,12 +27,12 @@ class LiteSelector:
     """Clips where the picture is like the query.
 
     What frames show is kept in their ``Candidates``, so a second query only embeds its text. It abstains where no
-    frame comes near enough to the query.
+    frame comes near enough to the query: it claims no clip, and names the nearest ones as such.
 
     Args:
         folder: holds the files of lite.
         candidates: T, candidate frames it wants to see.
-        floor: least likeness of the best frame, 0..1; below it nothing is found. 0: it never abstains.
+        floor: least likeness of the best frame, 0..1; below it no clip is claimed. 0: it never abstains.
         rule: how scores become clips.
 
     Attributes:
@@ -77,10 +77,17 @@ class LiteSelector:
         for query in queries:
             embedding, content, phrases = self._read(query)
             scores = pictures.score(query, embedding, phrases)
-            clips, notes = self._choose(frames, pictures, content, scores)
+            doubt = self._doubt(pictures, content)
+            # Scores of words that it does not know mean nothing: then the frames are spread over the scenes
+            known = doubt is None or doubt.code != "unknown-words"
+            clips = self._choose(frames, pictures, content, scores) if known else []
+            if not clips and doubt is None:
+                doubt = Note("nothing-found", "no candidate frame stands out for the query: all look alike")
+            claimed, nearest, notes = (clips, [], []) if doubt is None else ([], clips, [doubt])
             if self._text.is_cut(query):
                 notes.append(Note("query-cut", "the query is longer than lite reads; its end was not used"))
-            predictions.append(Prediction(clips, notes=notes, cost=Cost(candidates=len(frames), model_calls=calls + 1)))
+            cost = Cost(candidates=len(frames), model_calls=calls + 1)
+            predictions.append(Prediction(claimed, nearest=nearest, notes=notes, cost=cost))
             calls = 0
         return predictions
 
@@ -99,20 +106,20 @@ class LiteSelector:
         """(T, d) embeddings of the frames, of length 1."""
         return self._see(frames)[0].features()
 
-    def _choose(
-        self, frames: Sequence[Frame], pictures: Pictures, content: Floats, scores: Floats
-    ) -> tuple[list[Clip], list[Note]]:
-        """The clips of one query with their reasons, and what is to be said about them."""
-        near = self._embeddings @ content
-        if self.floor > 0 and near.max() < KNOWN:
+    def _doubt(self, pictures: Pictures, content: Floats) -> Note | None:
+        """Why it claims no clip for a query, or None where it may claim some."""
+        if self.floor > 0 and (self._embeddings @ content).max() < KNOWN:
             text = "the query names nothing whose looks lite knows; name what is to be seen"
-            return [], [Note("unknown-words", text)]
+            return Note("unknown-words", text)
         best = float(pictures.likeness(content, self._embeddings).max())
         if best < self.floor:
-            text = (
-                f"nothing in this video looks like the query (likeness {best:.2f}, at least {self.floor:.2f} is needed)"
-            )
-            return [], [Note("nothing-found", text)]
+            likeness = f"likeness {best:.2f}, at least {self.floor:.2f} is needed"
+            return Note("nothing-found", f"nothing in this video looks like the query ({likeness})")
+        return None
+
+    def _choose(self, frames: Sequence[Frame], pictures: Pictures, content: Floats, scores: Floats) -> list[Clip]:
+        """The clips of one query with their reasons, best first."""
+        near = self._embeddings @ content
         times = np.array([frame.timestamp for frame in frames])
         clips = []
         for clip in clips_from_scores(scores, times.tolist(), duration_of(frames), rule=self.rule):
@@ -121,9 +128,7 @@ class LiteSelector:
             reason = f"looks like: {looks}; {clip.start:.0f}-{clip.end:.0f} s"
             relevance = 1.0 if clip.score is None else clip.score
             clips.append(replace(clip, reason=reason, score=estimate_confidence(relevance)))
-        if not clips:
-            return [], [Note("nothing-found", "no candidate frame stands out for the query: all look alike")]
-        return clips, []
+        return clips
 
     def _read(self, query: str) -> tuple[Floats, Floats, Floats]:
         """(d,) embeddings of the query and of its content words, and (m, d) of its phrases."""

@@ -126,7 +126,7 @@ class ClipSelector:
         frames = {
             name: {
                 str(k): allocate(
-                    clips,
+                    clips or clips.nearest,
                     k,
                     times[name],
                     video.video.duration,
