@@ -15,6 +15,8 @@ from typing import Any
 
 from kframes_plugin.prompt.lenient_json import MAX_DEPTH, read_lenient
 from kframes_plugin.prompt.prose import read_prose
+from kframes_plugin.prompt.thinking import AnswerPart, find_answer
+from kframes_plugin.prompt.times import is_list_of_pairs, read_time
 from kframes_plugin.types import Note, Priority
 
 MAX_REASON = 200  # characters: about 20 words and 50 tokens
@@ -22,27 +24,39 @@ MAX_TEXT = 30_000  # characters; 64 clips with long reasons have 20,000. The res
 
 UNREADABLE = "answer-unreadable"  # the code of a note
 
-# What models call the four keys of a clip, without case, blanks and underscores; "span" is start and end in one.
+# What models call the four keys of a clip, without case, blanks and underscores; "span" is start and end in one,
+# "length" may stand for the end.
 NAMES = {
     "start": {"start", "starts", "starttime", "startsec", "startseconds", "startframe", "begin", "from"},
     "end": {"end", "ends", "endtime", "endsec", "endseconds", "endframe", "finish", "stop", "to", "until"},
-    "span": {"span", "clip", "segment", "interval", "range", "timerange", "window", "time", "times", "timestamp"},
+    "length": {"length", "duration", "durationsec", "durationseconds"},
+    "span": {
+        "span",
+        "clip",
+        "segment",
+        "interval",
+        "range",
+        "timerange",
+        "window",
+        "time",
+        "times",
+        "timestamp",
+        "timestamps",
+    },
     "priority": {"priority", "level", "rank", "tag", "importance"},
     "reason": {"reason", "reasons", "reasoning", "rationale", "explanation", "why", "description", "caption", "label"},
 }
 _KNOWN = set().union(*NAMES.values())
-_CANONICAL = NAMES.keys() - {"span"}
+_CANONICAL = NAMES.keys() - {"span", "length"}
 
 _P1 = {"p1", "1", "one", "top", "first", "primary", "main", "high", "highest", "key", "critical"}
 _P2 = {"p2", "2", "two", "second", "secondary", "p3", "3", "third", "tertiary", "medium", "mid", "low", "minor"}
-_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d{1,9})?)")
-_AMOUNT = r"(\d{1,9}(?:\.\d{1,9})?)\s*"
-_UNITS = re.compile(
-    rf"(?:{_AMOUNT}(?:h|hrs?|hours?))?\s*(?:{_AMOUNT}(?:m|mins?|minutes?))?\s*(?:{_AMOUNT}(?:s|secs?|seconds?))?"
-)
-_PAIR = re.compile(r"\(\s*(\d{1,9}(?:\.\d{1,9})?)\s*,\s*(\d{1,9}(?:\.\d{1,9})?)\s*\)")
-_PAIRS = re.compile(rf"\s*[\[(]?\s*{_PAIR.pattern}(?:\s*,\s*{_PAIR.pattern})*\s*,?\s*[\])]?\s*")  # Python's tuples
-_BETWEEN = re.compile(r"\s*(?:-->|->|→|–|—|-|~|\bto\b|\buntil\b)\s*")
+_FRAME = re.compile(r"\bframes?\s?(?=\d)", re.IGNORECASE)
+_PAIR = re.compile(r"\(\s{0,9}(\d{1,9}(?:\.\d{1,9})?)\s{0,9},\s{0,9}(\d{1,9}(?:\.\d{1,9})?)\s{0,9}\)")  # Python's tuple
+# Decimal commas in what is nearly JSON: [61,5 - 74,5] and {"start": 61,5}
+_COMMAS = re.compile(r"(\d),(\d{1,9}[^\d,\[\]{}]{1,12}\d{1,9}),(\d)")
+_COMMA_OF_KEY = re.compile(r"(?<=[\"'a-z_]:)(\s{0,4}\d{1,9}),(\d{1,9})(?=\s{0,4}[,}])", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z_]{1,30}>|```(?:json)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -74,21 +88,29 @@ class Answer:
 def read_answer(text: str, *, prose: bool = True) -> Answer:
     """The clips of an answer. Where several lists are written the last one counts: models draft before they answer.
 
-    With ``prose``, an answer without any list is read as sentences that name spans in seconds.
+    With ``prose``, an answer without any list is read as sentences that name spans in seconds. A row of numbers in the
+    middle of a sentence is part of the sentence: it may be a citation.
     """
     answer = Answer()
-    text = _without_thinking(text, answer)
+    part = AnswerPart(text) if _is_json(text) else find_answer(text)
+    text = part.text
+    if part.thought:
+        answer.repaired("skipped the thinking before it")
+    if part.cut_off:
+        code = "answer-repaired" if part.text.strip() else UNREADABLE
+        answer.repaired("the thinking was cut off before an answer came", code)
+    if part.marked:
+        answer.repaired("took the marked answer out of the text around it")
     if len(text) > MAX_TEXT:
         answer.repaired(f"read only the first {MAX_TEXT} of {len(text)} characters")
-    if _PAIRS.fullmatch(text[:MAX_TEXT]):
-        answer.repaired("read pairs in round brackets as lists")
-        text = "[" + ",".join(f"[{start},{end}]" for start, end in _PAIR.findall(text[:MAX_TEXT])) + "]"
-    values = _values(text[:MAX_TEXT], answer)
+    text = text[:MAX_TEXT]
+    values, repairs = _values(text, prose)
     found = [(value, inner) for value in values if (inner := _read_value(value)).clips or value == []]
-    if not found and prose and (spans := read_prose(text[:MAX_TEXT])):
+    if not found and prose and (spans := read_prose(text)):
         answer.repaired("read the times out of prose")
         answer.clips += [RawClip(span.start, span.end, _tell_priority(span.priority, answer), None) for span in spans]
         return answer
+    answer.repairs += repairs
     if not found:
         said = tidy_text(text, 80)
         answer.repaired(f"no clips could be read in {said!r}" if said else "the model wrote nothing", UNREADABLE)
@@ -106,36 +128,48 @@ def read_answer(text: str, *, prose: bool = True) -> Answer:
     return answer
 
 
-def _without_thinking(text: str, answer: Answer) -> str:
-    """What follows the thinking of a reasoning model; nothing where it never came to an end."""
-    before, closed, after = text.rpartition("</think>")
-    if closed:
-        answer.repaired("skipped the thinking before it")
-        return after
-    before, opened, _ = text.partition("<think>")
-    if opened:
-        answer.repaired("the thinking was cut off before an answer came", UNREADABLE)
-        return before
-    return text
+def _is_json(text: str) -> bool:
+    """Whether a text is JSON through and through: then what looks like a tag is a word of a reason."""
+    try:
+        return not isinstance(json.loads(text[:MAX_TEXT]), str)
+    except (ValueError, RecursionError):
+        return False
 
 
-def _values(text: str, answer: Answer) -> list[Any]:
+def _values(text: str, prose: bool) -> tuple[list[Any], Counter[Note]]:
+    """The values of a text; with ``prose``, without the rows of numbers in its sentences. And what was mended."""
+    told = Answer()
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = text
     else:
         if not isinstance(value, str):
-            return [value]
+            return [value], told.repairs
+    value = _COMMA_OF_KEY.sub(r"\1.\2", _COMMAS.sub(r"\1.\2.\3", value))
+    if "(" in value and not re.search(r"[^\W\d_]", _TAG.sub("", value)):
+        value = _PAIR.sub(r"[\1,\2]", value)
     reading = read_lenient(value)  # not JSON, or JSON inside of a JSON string
     if reading.values:
         if reading.cut_off:
-            answer.repaired("closed a list that was cut off")
+            told.repaired("closed a list that was cut off")
         if reading.around:
-            answer.repaired("took the list out of the text around it")
-        if not answer.repairs:
-            answer.repaired("read JSON with mistakes in it")
-    return reading.values
+            told.repaired("took the list out of the text around it")
+        if not told.repairs:
+            told.repaired("read JSON with mistakes in it")
+    both = zip(reading.values, reading.places, strict=True)
+    return [item for item, place in both if not (prose and _is_in_sentence(value, item, place))], told.repairs
+
+
+def _is_in_sentence(text: str, value: Any, place: slice) -> bool:
+    """Whether a value is a row of numbers or times on a line with words."""
+    if not isinstance(value, list) or not value or any(isinstance(item, (list, dict)) for item in value):
+        return False
+    if not all(_time(item) is not None or (isinstance(item, str) and _spans(item)) for item in value):
+        return False
+    before, after = text[max(0, place.start - 80) : place.start], text[place.stop : place.stop + 80]
+    line = before.rpartition("\n")[2], after.partition("\n")[0]
+    return any(re.search(r"[^\W\d_]", _TAG.sub("", part)) for part in line)
 
 
 def _read_value(value: Any) -> Answer:
@@ -156,18 +190,34 @@ def _walk(value: Any, answer: Answer, priority: Any, depth: int) -> None:
         if depth != 1:
             answer.repaired("took a clip out of another value than a list of clips")
     elif isinstance(value, list) and value and depth < MAX_DEPTH:
-        for item in value:
+        for item in _paired(value):
             _walk(item, answer, priority, depth + 1)
     elif isinstance(value, dict) and value and depth < MAX_DEPTH:
-        inner = {key: item for key, item in value.items() if isinstance(item, (dict, list)) or _is_clip(item)}
+        inner = {
+            key: item
+            for key, item in value.items()
+            if isinstance(item, (dict, list))
+            or (isinstance(item, str) and _plain(key) not in NAMES["reason"] and _spans(item))
+        }
         if _get(value, "start") is not None or _get(value, "end") is not None:
             answer.repaired("dropped a clip without a usable start and end")
         elif not inner:
             answer.repaired("skipped something that is no clip")
+        if keys := {key: spans[0] for key in value if (spans := _spans(key))}:  # {"1:01 - 1:14": "goal"}
+            inner = {"": [[*span, value[key]] for key, span in keys.items() if isinstance(value[key], str)]}
         for key, item in inner.items():
+            item = [list(span) for span in _spans(item)] if isinstance(item, str) else item
             _walk(item, answer, key if _priority(key) else _get(value, "priority") or priority, depth + 1)
     elif depth or value != []:
         answer.repaired("skipped something that is no clip")
+
+
+def _paired(values: list[Any]) -> list[Any]:
+    """A flat list [start, end, start, end] as pairs, if it ascends and does not just count up; any other as it is."""
+    times = [time for time in map(_time, values) if time is not None]
+    if len(times) != len(values) or len(times) < 4 or not is_list_of_pairs(times):
+        return values
+    return [times[place : place + 2] for place in range(0, len(times), 2)]
 
 
 def _clip(value: Any, answer: Answer, priority: Any) -> RawClip | None:
@@ -175,11 +225,16 @@ def _clip(value: Any, answer: Answer, priority: Any) -> RawClip | None:
     if isinstance(value, dict):
         return _clip_of_object(value, answer, priority)
     if isinstance(value, str):
-        span, rest = _span(value), []
+        spans = _spans(value)
+        span, rest = spans[0] if len(spans) == 1 else None, []
     elif isinstance(value, list) and 2 <= len(value) <= 4:
         span, rest = _span(value[:2]), value[2:]
+        if len(rest) == 1 and isinstance(rest[0], float) and 0 <= rest[0] <= 1:
+            rest = []  # [start, end, score]
         if any(not (item is None or isinstance(item, str) or _priority(item)) for item in rest):
             return None  # a row of numbers
+        if rest and _time(rest[0]) is not None and not _priority(rest[0]):
+            return None  # ["0:05", "0:10", "0:20", "0:31"]
     else:
         return None
     if span is None:
@@ -191,7 +246,9 @@ def _clip(value: Any, answer: Answer, priority: Any) -> RawClip | None:
 
 
 def _clip_of_object(value: dict[str, Any], answer: Answer, priority: Any) -> RawClip | None:
-    start, end, span = (_get(value, name) for name in ("start", "end", "span"))
+    start, end, span, length = (_get(value, name) for name in ("start", "end", "span", "length"))
+    if start is not None and end is None and (lasting := _span([start, length])):
+        end = sum(lasting)
     complete = start is not None and end is not None
     times = _span([start, end]) if complete else _span(span) or _span([span, span])
     if times is None:
@@ -239,35 +296,31 @@ def _tell_priority(value: Any, answer: Answer) -> Priority:
 def _span(value: Any) -> tuple[float, float] | None:
     """[start, end] or "start - end"."""
     if isinstance(value, str):
-        value = _BETWEEN.split(value[:80].strip())
+        spans = _spans(value)
+        return spans[0] if len(spans) == 1 else None
     if not isinstance(value, list) or len(value) != 2:
         return None
     start, end = map(_time, value)
     return None if start is None or end is None else (start, end)
 
 
+def _spans(text: str) -> list[tuple[float, float]]:
+    """The spans that a string of a list or an object names."""
+    return [(span.start, span.end) for span in read_prose(_FRAME.sub("", text[:400]))]
+
+
 def _time(value: Any) -> float | None:
-    """A number, "12.5", "12.5s", "1m 5s", "1:05", "00:01:05.250" -> the number or the seconds; else None."""
+    """A number, "12.5", "12.5s", "1m 5s", "1:05", "frame 12" -> the number or the seconds; else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    if not isinstance(value, str):
-        try:
-            return None if math.isnan(value) else float(value)
-        except OverflowError:  # a whole number beyond 1e308
-            return math.copysign(math.inf, value)
-    if len(value) > 40:
-        return None
-    text = value.strip(" \t\n<>()[]\"'").lower().removeprefix("frame").strip()
-    if clock := _CLOCK.fullmatch(text):
-        hours, minutes, seconds = clock.groups(default="0")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
-    if (units := _UNITS.fullmatch(text)) and any(units.groups()):
-        hours, minutes, seconds = units.groups(default="0")
-        return float(hours) * 3600 + float(minutes) * 60 + float(seconds)
     try:
-        return None if math.isnan(float(text)) else float(text)
+        number = float(_FRAME.sub("", value.strip()) if isinstance(value, str) else value)
+    except OverflowError:  # a whole number beyond 1e308
+        return math.copysign(math.inf, int(value))
     except ValueError:
-        return None
+        time = read_time(_FRAME.sub("", str(value)))
+        return None if time is None else time.number * (1.0 if time.unit is None else time.unit)
+    return None if math.isnan(number) else number
 
 
 def tidy_text(text: str, limit: int) -> str:

@@ -40,11 +40,13 @@ class Reading:
 
     Attributes:
         values: the outermost bracketed values, in the order written.
+        places: where in the text each of them stands, from its bracket on.
         around: there was text outside of them.
         cut_off: the text ended inside a bracket or a string.
     """
 
     values: list[Any] = field(default_factory=list)
+    places: list[slice] = field(default_factory=list)
     around: bool = False
     cut_off: bool = False
 
@@ -90,7 +92,7 @@ def read_lenient(text: str) -> Reading:
     closers = {quote: [match.start() for match in pattern.finditer(text)] for quote, pattern in _CLOSERS.items()}
     reading = Reading()
     stack: list[_Container] = []
-    position = 0
+    begin = position = 0
     while position < len(text):
         if not stack:
             opening = _OPEN.search(text, position)
@@ -98,11 +100,13 @@ def read_lenient(text: str) -> Reading:
             reading.around |= bool(outside.strip())
             if opening is None:
                 break
-            position = opening.start()
+            begin = position = opening.start()
         position = _step(text, position, stack, closers, reading)
+        reading.places += [slice(begin, position)] * (len(reading.values) - len(reading.places))
     reading.cut_off |= bool(stack)
     while stack:
         _close(stack, stack[-1].bracket, reading)
+    reading.places += [slice(begin, len(text))] * (len(reading.values) - len(reading.places))
     return reading
 
 

@@ -27,10 +27,11 @@ def parse_clips(
     """Read the clips out of whatever a model wrote. Never raises for a text; every repair is a note.
 
     Cut-off or broken JSON, fences and talk around it, other keys and spellings, times as text ("12.5s", "1:05"),
-    swapped or outside values are mended; what cannot be is dropped. Points become the span of their candidate
-    (of 1 s where no ``times`` are given). Duplicates go; overlapping clips of one priority are merged, and P2 gives
-    way to P1, so the clips that come back are disjoint. In index mode clip [i, j) runs from edge i to edge j of
-    :func:`~kframes_plugin.clips.geometry.candidate_edges`.
+    swapped or outside values are mended; what cannot be is dropped. Spans in sentences are read ("from 61.0s to 74.5s",
+    "1:01 - 1:14", other languages), after any thinking block; what only looks like one (a date, a score, a length, a
+    citation) is not. Points become the span of their candidate (of 1 s where no ``times`` are given). Duplicates go;
+    overlapping clips of one priority are merged, and P2 gives way to P1, so the clips that come back are disjoint. In
+    index mode clip [i, j) runs from edge i to edge j of :func:`~kframes_plugin.clips.geometry.candidate_edges`.
 
     Args:
         text: the answer.

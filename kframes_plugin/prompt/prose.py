@@ -1,108 +1,96 @@
 """Find time spans in plain sentences: "from 61.0s to 74.5s", "<1:01>-<1:14>", "61,0 bis 74,5 Sekunden". Pure.
 
-One regular expression splits the text into times and what only looks like one (dates, ratios, times of day). Two
-neighbouring times are a span where the words between them say so and something tells that they are times of a video:
-a unit, two clocks, brackets around each, a label as "happens in", or an answer that consists of spans alone. A score
-("won 3-1"), an age or a count has none of these. All repetitions are bounded, so the time is linear in the text.
+Two neighbouring times are a span where the words between them say so and something tells that they are times of a
+video: a unit, two clocks, brackets around each, a label as "happens in", or an answer that consists of spans alone. A
+score ("won 3-1"), an age, a length or a citation has none of these. In a row of spans ("3 - 9, 20 - 31 seconds") one
+tells for all. All repetitions are bounded, so the time is linear in the text.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
 
-SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
-_LATIN = {  # a letter must not follow: "5 s" is a time, "5 sheep" is none
-    SECOND: r"s|secs?|seconds?|sek|sekunden?|sekund[yu]?|secondes?|segundos?|second[oi]|сек|секунд[аыу]?|с|saniye",
-    MINUTE: r"mins?|minutes?|minuten?|minutos?|minut[oi]|мин|минут[аыу]?|dakika",
-    HOUR: r"h|hrs?|hours?|stunden?|heures?|horas?|or[ae]|час(?:а|ов)?|saat",
-}
-_OTHER = {
-    SECOND: "秒钟?|秒|초|ثانية|ثوان|सेकंड|सेकेंड|सेकण्ड",
-    MINUTE: "分钟|分|분|دقيقة|دقائق|मिनट",
-    HOUR: "小时|時間|时|시간|ساعة|ساعات|घंटे|घंटा",
-}
-_UNIT = {size: rf"(?:(?:{_LATIN[size]})(?![^\W\d_])|{_OTHER[size]})" for size in _LATIN}
-_NUMBER = r"\d{1,9}(?:\.\d{1,9}|,\d{1,9}(?![.,]?\d))?"
-_AND = r"\s{0,2}(?:,|and|und|et|y|e|и)?\s{0,2}"
-_MINUTES = rf"(?:{_UNIT[MINUTE]}|m(?![^\W\d_])|m(?=\d))"
-_TOKEN = re.compile(
-    rf"""
-    (?P<noise>
-        \d{{1,4}}(?:([-/.])\d{{1,4}}\2\d{{1,4}})(?:[T ]\d\d:\d\d(?::\d\d)?)?  # a date, a version
-      | \d{{1,2}}(?::\d\d){{0,2}}\s?(?:[ap]\.?m\b|o['’]clock|Uhr\b)          # a time of day
-      | (?:the|[$€£¥#№])\s?{_NUMBER}s?                                       # the 1960s, a price, a number
-      | (?:{_NUMBER})\s?(?:[%°€$]|fps\b|[x×]\s?\d)                           # a share, a size
-    )
-  | (?P<clock>(?:(?P<ch>\d{{1,4}}):)?(?P<cm>\d{{1,4}}):(?P<cs>\d\d(?:[.,]\d{{1,9}})?))(?![:\d])
-  | (?P<noise2>\d{{1,9}}(?:\.\d{{1,9}})?(?::\d{{1,9}}(?:\.\d{{1,9}})?)+)     # a ratio: 16:9
-  | (?P<hours>{_NUMBER})\s{{0,2}}{_UNIT[HOUR]}(?:{_AND}(?P<hm>{_NUMBER})\s{{0,2}}{_MINUTES})?
-        (?:{_AND}(?P<hs>{_NUMBER})\s{{0,2}}{_UNIT[SECOND]})?
-  | (?P<minutes>{_NUMBER})\s{{0,2}}(?:{_MINUTES}{_AND}(?P<ms>{_NUMBER})\s{{0,2}}{_UNIT[SECOND]}|{_UNIT[MINUTE]})
-  | (?P<seconds>{_NUMBER})\s{{0,2}}{_UNIT[SECOND]}
-  | (?P<nth>\d{{1,9}})(?:st|nd|rd|th)\b(?:\s(?:{_UNIT[SECOND]}))?
-  | (?P<number>{_NUMBER})
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+from kframes_plugin.prompt.times import TOKEN, Time, is_list_of_pairs, plain_text, read_times
 
-_EDGE = r"[\s<>\[\]()\"'`*]{0,6}"
+_EDGE = r"[\s<>\[\](){}\"'`*]{0,6}"
 _BEFORE_TIME = (
-    r"(?:(?:about|around|roughly|approximately|approx\.?|the|t\s?=|timestamps?|seconds?|minutes?|第)\s{0,2})?"
+    r"(?:(?:about|around|roughly|approximately|approx\.?|the|t\s?=|@|timestamps?|time|seconds?|minutes?|第)\s{0,2})?"
 )
-_DASH = re.compile(rf"{_EDGE}(?:-{{1,2}}>|→|=>|-|~){_EDGE}{_BEFORE_TIME}")
-_TO = re.compile(
-    rf"{_EDGE}(?:,\s)?(?:to|until|till?|thru|through|up to|bis|à|a|al|ate|até|hasta|jusqu['’]?à|по|до"
-    rf"|到|至|から|부터|إلى|حتى|से|['’]?[dt][ae]n){_EDGE}{_BEFORE_TIME}",
-    re.IGNORECASE,
+_GAP = rf"\.?{_EDGE}"
+_LINKS = {  # what may stand between two times, the first that fits counts
+    "dash": rf"{_GAP}(?:-{{1,2}}>?|→|=>|~|\.{{2,3}}){_EDGE}{_BEFORE_TIME}",
+    "to": rf"{_GAP}(?:,\s)?(?:to|until|till?|thru|through|up to|bis|à|a|al|ate|até|hasta|jusqu['’]?à|do|tot|по|до|đến"
+    rf"|hingga|sampai|到|至|から|부터|에서|إلى|حتى|से|থেকে|ถึง|['’]?[dt][ae]n){_EDGE}{_BEFORE_TIME}",
+    "and": rf"{_GAP}(?:and|und|et|y|e|и|和|与|與|و|और){_EDGE}{_BEFORE_TIME}",
+    "end": rf"{_EDGE}[,;.|]?{_EDGE}(?:and|und|et|y|и)?\s?(?:it\s)?{_EDGE}(?:(?:end|finish|stop|close)(?:s|es|ed|ing)?"
+    rf"|fine?|ende|endet|конец|结束|結束|終了)[\s_]{{0,2}}(?:time|时间|時間)?{_EDGE}(?:at|is|by|with|um|bei|à|[:=-]){{0,2}}{_EDGE}"
+    rf"{_BEFORE_TIME}{_EDGE}",
+    "lasting": rf"{_EDGE},?{_EDGE}(?:and\s)?(?:it\s)?(?:lasts?|lasting|for|with a duration of|duration{_EDGE}[:=])"
+    rf"{_EDGE}(?:for\s)?{_BEFORE_TIME}",
+    "comma": rf"{_EDGE}[,;|]?{_EDGE}",
+    "slash": rf"{_EDGE}/{_EDGE}",
+}
+_LINK = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _LINKS.items()), re.IGNORECASE)
+_BETWEEN_ROWS = re.compile(
+    rf"(?:\.?{_EDGE}[,;&|]?{_EDGE}(?:and|und|et|y|e|и|和|و|or|then)?{_EDGE}(?:then|again|also)?\s?(?:from|between)?{_EDGE})"
 )
-_AND_WORD = re.compile(rf"{_EDGE}(?:and|und|et|y|e|и|和|与|و|और){_EDGE}{_BEFORE_TIME}", re.IGNORECASE)
-_END_WORD = re.compile(
-    rf"(?:</\w{{1,10}}>)?{_EDGE}[,;.|]?{_EDGE}(?:and\s)?(?:it\s)?/?{_EDGE}(?:end|finish|stop)(?:s|es|ed|ing)?[\s_]{{0,2}}"
-    rf"(?:time)?{_EDGE}(?:at|is|by|with|[:=]){{0,2}}{_EDGE}{_BEFORE_TIME}(?:/?\w{{1,5}}>)?{_EDGE}",
-    re.IGNORECASE,
-)
-_COMMA = re.compile(rf"{_EDGE}[,;]?{_EDGE}")
 
 _HEAD = rf"{_EDGE}{_BEFORE_TIME}{_EDGE}$"
-_BETWEEN_BEFORE = re.compile(rf"(?:between|zwischen|entre|tra|fra|между|介于|بين|के बीच){_HEAD}", re.IGNORECASE)
-_FROM_BEFORE = re.compile(
-    rf"(?:from|starting|von|vom|ab|de|du|des|desde|del?|da|dal|с|от|从|自|第|من){_HEAD}", re.IGNORECASE
+_RANGE_BEFORE = re.compile(
+    r"(?:(?P<between>between|zwischen|entre|tra|fra|между|介于|介於|بين|के बीच)|from|starting|von|vom|ab|de|du|des|desde"
+    rf"|del?|da|dal|od|van|từ|dari|с|от|从|從|自|第|من){_HEAD}",
+    re.IGNORECASE,
 )
 _START_BEFORE = re.compile(
-    rf"(?:start|begin)(?:s|ning|ing|ed)?[\s_]{{0,2}}(?:time)?{_EDGE}(?:at|is|[:=]){{0,2}}{_HEAD}", re.IGNORECASE
+    r"(?:(?:start|begin)(?:s|ning|ing|ed)?|beginn?t?|anfang|début|debut|commence|inicio|comienza|inizio|начало|开始|開始)"
+    rf"[\s_]{{0,2}}(?:time|时间|時間)?{_EDGE}(?:at|is|um|bei|à|[:=-]){{0,2}}{_HEAD}",
+    re.IGNORECASE,
 )
+_LINKING = r"(?:\s{0,2}(?:is|are|in|at|from|during|between|[:=]|\d\s?:))"
 _LABEL_BEFORE = re.compile(
-    r"\b(?:happen(?:s|ed|ing)?|occur(?:s|red|ring)?|event|moment|clips?|segments?|intervals?|spans?|windows?|ranges?"
-    r"|times?|timestamps?|answer)"
-    rf"(?:\s{{0,2}}(?:is|are|in|at|from|during|between|[:=]|\d\s?:)){{0,3}}{_HEAD}",
+    r"(?:\b(?:happen(?:s|ed|ing)?|occur(?:s|red|ring)?|takes place)(?:\s(?:is|are|in|at|from|during|between|:)){0,3}"
+    r"|(?:^|\b)(?:event|moment|clips?|segments?|intervals?|spans?|windows?|ranges?|timestamps?|answer|P[12]"
+    rf"|(?<!half[ -])(?<!full[ -])times?){_EDGE}(?:{_LINKING}{{1,3}}|(?<=^event)|(?<=segment\s))"
+    rf"|(?:时间[段戳]?|時間|片段|区间|區間|答案)(?:是|为|為|[:：])?){_HEAD}",
     re.IGNORECASE,
 )
-_UNIT_BEFORE = re.compile(rf"(?:seconds?|secs?|sekunden?|secondes?|segundos?|秒){_EDGE}$", re.IGNORECASE)
 _LENGTH_BEFORE = re.compile(
-    r"\b(?:last(?:s|ed|ing)?|for|takes?|took|every|within|duration|wait(?:s|ed)?|after|over|by|least|most)"
-    r"(?:\s(?:of|is|about|around|only|roughly|another)){0,2}\s$",
+    r"\b(?:last(?:s|ed|ing)?|for|takes?|took|every|within|durations?|lengths?|delay|pause|gap|wait(?:s|ed|ing)?|after|over"
+    r"|by|least|most|a|an|another|each|only|next|first|last|past|(?:clips?|videos?|shots?)\sof"
+    r"|(?:video|film|recording|movie)\s(?:is|lasts))"
+    r"(?:\s(?:of|is|about|around|only|roughly|another)|:){0,2}\s(?:anywhere\s)?(?P<range>from\s|between\s)?$",
     re.IGNORECASE,
 )
+_IN_BEFORE = re.compile(r"\bin\s(?:about\s|around\s)?$", re.IGNORECASE)
 _LENGTH_AFTER = re.compile(
     r"[\s-]{1,2}(?:long|later|after|before|earlier|ago|delays?|apart|each|per|faster|slower|clips?|videos?|pause|break|in"
-    r"\slength|of\s(?!the\s(?:video|clip|film|recording)))",
+    r"\slength|of\s(?!th(?:e|is)\s(?:video|clip|film|recording)))",
     re.IGNORECASE,
 )
 _NOUN_AFTER = re.compile(r"\s{0,2}(?!(?:of|in|and|where|when|as|while|with|seconds?|the)\b)[^\W\d_]", re.IGNORECASE)
-_TAG = re.compile(r"</?[a-z_|]{1,30}/?>|<\|[a-z_]{1,30}\|>", re.IGNORECASE)
+# Two clocks that are a place in a book, a ratio or hours of a day
+_OTHER_CLOCKS = re.compile(
+    r"(?:\b(?:genesis|exodus|leviticus|numbers|deuteronomy|joshua|judges|ruth|samuel|kings|chronicles|ezra|nehemiah|esther"
+    r"|job|psalms?|proverbs|ecclesiastes|isaiah|jeremiah|ezekiel|daniel|hosea|joel|amos|jonah|micah|matthew|mark|luke|john"
+    r"|acts|romans|corinthians|galatians|ephesians|philippians|colossians|timothy|titus|hebrews|james|peter|jude|revelation"
+    r"|verses?|chapter|s[uū]rah?|qur['’]?an)|\b(?:ratio|scale|odds|open|opens|opening hours|hours|weekdays|daily"
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tue|wed|thu|fri|sat))[\s:,]{1,3}(?:of\s|from\s|is\s){0,2}$",
+    re.IGNORECASE,
+)
+_HOURS_AFTER = re.compile(
+    r",?\s(?:on\s)?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|today|tomorrow|daily|local time|CES?T|GMT|UTC)\b",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"\b(?:clip|scene|segment|shot|part|event|moment|span|step|no\.?|number|#)\s?#?$", re.IGNORECASE)
+_TAG = re.compile(r"</?([a-z_]{1,30})\s?/?>|<\|[a-z_]{1,30}\|>|\\(?:text|boxed|mathrm)\b", re.IGNORECASE)
+_LIST_MARK = re.compile(r"^[ \t]{0,8}(?:\d{1,2}[.)]|[-*•])[ \t]{1,4}(?=\S)", re.MULTILINE)
 _PRIORITY_BEFORE = re.compile(r"\b(P[12])\b[^\w\n]{0,6}(?:from|between|at)?[^\w\n]{0,3}$")
-
-Link = Literal["dash", "to", "and", "end", "comma"]
-_LINKS: tuple[tuple[Link, re.Pattern[str]], ...] = (
-    ("dash", _DASH),
-    ("to", _TO),
-    ("and", _AND_WORD),
-    ("end", _END_WORD),
-    ("comma", _COMMA),
+_WORDS_OF_SPANS = re.compile(
+    r"\b(?:to|until|and|from|between|P[12]|start|end|json|(?:times?|clips?|spans?|segments?|answer)(?=\W{0,6}\d))\b",
+    re.I,
 )
 
 
@@ -116,156 +104,175 @@ class ProseSpan:
 
 
 @dataclass(frozen=True)
-class _Time:
-    """A time in a text at [at, to): its number, its unit in seconds (None: none is written), whether a clock."""
+class _Pair:
+    """Two neighbouring times and what the words between them say."""
 
-    at: int
-    to: int
-    number: float
-    unit: float | None
-    clock: bool
+    one: Time
+    other: Time
+    link: str
+    enclosed: str  # the bracket that both are in, as [61, 74.5], or the bar of a table
 
     @property
-    def told(self) -> bool:
-        return self.clock or self.unit is not None
+    def unit(self) -> float | None:
+        return self.one.unit if self.one.unit is not None else self.other.unit
 
+    @property
+    def clocks(self) -> bool:
+        return self.one.clock and self.other.clock
 
-def plain_text(text: str) -> str:
-    """The text with digits, dashes, full-width marks and decimal signs of other scripts as ASCII ones."""
-    return text if text.isascii() else "".join(map(_plain_char, text))
+    def seconds(self, unit: float | None) -> tuple[float, float]:
+        """Start and end; a time without a unit has the other's, or else ``unit``."""
+        own = self.unit if self.unit is not None else unit
+        start, end = (
+            time.number
+            * (1.0 if time.clock else time.unit if time.unit is not None else own if own is not None else 1.0)
+            for time in (self.one, self.other)
+        )
+        return (start, start + end) if self.link == "lasting" else (start, end)
 
 
 def read_prose(text: str) -> list[ProseSpan]:
     """The spans that a text names, in the order written.
 
     Args:
-        text: anything; :func:`plain_text` is applied.
+        text: anything; :func:`~kframes_plugin.prompt.times.plain_text` is applied.
 
     Returns:
         Spans in seconds, not checked against any video. None where no two times make a span. Never raises.
     """
-    text = plain_text(text)
-    times = list(_times(text))
-    whole = _is_whole(text)
-    spans: list[ProseSpan] = []
-    place = 0
-    while place + 1 < len(times):
-        one, other, next_one = times[place], times[place + 1], (*times[place + 2 : place + 3], None)[0]
-        link = _link(text, one, other)
-        if link == "dash" and next_one is not None and not next_one.told and _link(text, other, next_one) == "dash":
-            place += 3  # 1-2-3 is no span
-        elif one is None or other is None or link is None or (link == "comma" and len(times) > 2):
-            place += 1  # a row of numbers is no span either
-        elif _is_span(text, one, other, link, whole):
-            spans.append(_span(text, one, other))
-            place += 2
-        else:
-            place += 1
+    text = _LIST_MARK.sub("", _TAG.sub(_tag_word, plain_text(text)))
+    times = list(read_times(text))
+    alone = _is_alone(text, times)
+    pairs = list(_pairs(text, times, alone))
+    alone = alone and all(_ascends(pair, pair.seconds(None)) for pair in pairs)
+    spans = []
+    for row in _rows(text, pairs):
+        unit = next((pair.unit for pair in row if pair.unit is not None), None)
+        if any(_is_span(text, pair, alone) for pair in row):
+            spans += [
+                ProseSpan(*pair.seconds(unit), _priority(text, pair))
+                for pair in row
+                if _ascends(pair, pair.seconds(unit))
+            ]
     return spans
 
 
-def _plain_char(char: str) -> str:
-    if char.isascii():
-        return char
-    if char.isdecimal():
-        return str(unicodedata.decimal(char))
-    if char in "‐‑‒–—―−﹣－":
-        return "-"
-    if char in "～〜∼":
-        return "~"
-    if char in "٫":
-        return "."
-    if char in "،、，":
-        return ","
-    if char in "「『【〈《‹«":
-        return "<"
-    if char in "」』】〉》›»":
-        return ">"
-    if "\uff01" <= char <= "\uff5e":
-        return chr(ord(char) - 0xFEE0)
-    return " " if char.isspace() else char
+def _tag_word(match: re.Match[str]) -> str:
+    """What stays of a tag: <start> and <end> say what their time is."""
+    opened = match[1] is not None and not match[0].startswith("</")
+    return f" {match[1]} " if opened and match[1].lower().startswith(("start", "begin", "end")) else " "
 
 
-def _times(text: str) -> Iterator[_Time | None]:
-    """The times of a text in order; None stands for what is no time, and parts its neighbours."""
-    for match in _TOKEN.finditer(text):
-        before = text[match.start() - 1 : match.start()]
-        if match["noise"] or match["noise2"] or (before.isalnum() and before.isascii()):
-            yield None
+def _is_alone(text: str, times: list[Time | None]) -> bool:
+    """Whether a text has nothing but spans, and what parts them."""
+    return None not in times and not re.search(r"[^\W\d_]", _WORDS_OF_SPANS.sub("", TOKEN.sub("", text)))
+
+
+def _pairs(text: str, times: list[Time | None], alone: bool) -> Iterator[_Pair]:
+    """Neighbouring times that may be spans, no time in two of them."""
+    listed = alone and is_list_of_pairs([time.number for time in times if time is not None])
+    links = [*(_link(text, one, other) for one, other in pairwise(times)), None]
+    place = 0
+    while place + 1 < len(times):
+        one, other, after = times[place], times[place + 1], (*times[place + 2 : place + 3], None)[0]
+        link, next_link = links[place : place + 2]
+        chained = link in ("dash", "to") and next_link in ("dash", "to")
+        place += 1
+        if one is None or other is None or link is None:
             continue
-        yield _time(match)
+        enclosed = _bracket(text, one, other)
+        if chained and not one.told and (other.told or _NAMED.search(text[max(0, one.at - 12) : one.at])):
+            continue  # scene 2 - 61.0s to 74.5s
+        if chained and link == next_link and after is not None and not after.told:
+            place += 2  # 1-2-3 is no span
+        elif link != "comma" or listed or enclosed:
+            place += 1
+            yield _Pair(one, other, link, enclosed)
 
 
-def _time(match: re.Match[str]) -> _Time:
-    part = match.groupdict()
-    at, to = match.span()
-    if part["clock"]:
-        seconds = int(part["ch"] or 0) * HOUR + int(part["cm"]) * MINUTE + float(part["cs"].replace(",", "."))
-        return _Time(at, to, seconds, None, True)
-    if part["hours"]:
-        seconds = _number(part["hours"]) * HOUR + _number(part["hm"]) * MINUTE + _number(part["hs"])
-        return _Time(at, to, seconds / HOUR, HOUR, False)
-    if part["minutes"]:
-        seconds = _number(part["minutes"]) * MINUTE + _number(part["ms"])
-        return _Time(at, to, seconds, SECOND, False) if part["ms"] else _Time(at, to, seconds / MINUTE, MINUTE, False)
-    if part["seconds"]:
-        return _Time(at, to, _number(part["seconds"]), SECOND, False)
-    if part["nth"]:
-        unit = SECOND if match[0][-1] not in "tdh" or " " in match[0] else None
-        return _Time(at, to, float(part["nth"]), unit, False)
-    return _Time(at, to, _number(part["number"]), None, False)
+def _bracket(text: str, one: Time, other: Time) -> str:
+    """The opening bracket right before a pair that is closed right after it, or the bar of a table; else nothing."""
+    opening, closing = text[max(0, one.at - 2) : one.at].strip()[-1:], text[other.to : other.to + 2].strip()[:1]
+    return opening if opening + closing in ("[]", "()", "||") else ""
 
 
-def _number(text: str | None) -> float:
-    """A decimal comma or point; three digits after a comma are thousands."""
-    if text is None:
-        return 0.0
-    whole, comma, rest = text.partition(",")
-    return float(whole + rest if comma and len(rest) == 3 and whole != "0" else text.replace(",", "."))
-
-
-def _link(text: str, one: _Time | None, other: _Time | None) -> Link | None:
-    """What the words between two times say."""
+def _link(text: str, one: Time | None, other: Time | None) -> str | None:
+    """What the words between two times say: a name of ``_LINKS``."""
     if one is None or other is None or other.at - one.to > 40:
         return None
-    between = text[one.to : other.at]
-    return next((name for name, pattern in _LINKS if pattern.fullmatch(between)), None)
+    match = _LINK.fullmatch(text, one.to, other.at)
+    return None if match is None else match.lastgroup
 
 
-def _is_span(text: str, one: _Time, other: _Time, link: Link, whole: bool) -> bool:
-    before, after = text[max(0, one.at - 40) : one.at], text[other.to : other.to + 24]
-    wrapped = text[one.at - 1 : one.at] in ("<", "[") and text[one.to : one.to + 1] in (">", "]")
-    both = bool(_BETWEEN_BEFORE.search(before))
-    ranged = both or bool(_FROM_BEFORE.search(before))
-    if link == "end":
-        return bool(_START_BEFORE.search(before))
-    if link == "and":
-        return both and (one.told or other.told or wrapped or bool(_LABEL_BEFORE.search(before)))
-    if link == "comma":
-        return whole and not one.clock and other.number > one.number
-    if not ranged and not one.told and (other.number <= one.number or _LENGTH_BEFORE.search(before)):
-        return False  # won 3-1; waits for 3-5 seconds
-    if not ranged and not one.clock and (_LENGTH_AFTER.match(after) or _LENGTH_BEFORE.search(before)):
+def _rows(text: str, pairs: list[_Pair]) -> Iterator[list[_Pair]]:
+    """Pairs of one form with only a comma or "and" between them."""
+    row: list[_Pair] = []
+    for pair in pairs:
+        if row:
+            last = row[-1]
+            same = (last.link, last.enclosed, last.clocks) == (pair.link, pair.enclosed, pair.clocks)
+            between = text[last.other.to : pair.one.at]
+            if not (same and len(between) < 40 and _BETWEEN_ROWS.fullmatch(between)):
+                yield row
+                row = []
+        row.append(pair)
+    if row:
+        yield row
+
+
+def _is_span(text: str, pair: _Pair, alone: bool) -> bool:
+    """Whether a pair tells by itself that it is a span of a video."""
+    one, other, link = pair.one, pair.other, pair.link
+    before, after = text[max(0, one.at - 50) : one.at], text[other.to : other.to + 24]
+    if not _ascends(pair, pair.seconds(None)) or _is_other(pair, before, after):
         return False
-    if (one.clock and other.clock) or one.unit is not None or other.unit is not None or wrapped or whole:
+    if link in ("end", "lasting"):
+        return bool(_START_BEFORE.search(before)) and (link == "end" or other.unit is not None)
+    if alone:
         return True
-    if one.told or other.told or _NOUN_AFTER.match(after):
+    labelled = bool(_LABEL_BEFORE.search(before))
+    ranged = _RANGE_BEFORE.search(before)
+    if link == "and" and (ranged is None or not ranged["between"]):
         return False
-    return bool(_LABEL_BEFORE.search(before) or _UNIT_BEFORE.search(before))
+    exact = pair.enclosed == "[" and not (one.whole and other.whole)
+    if link == "comma" and not (labelled or exact or pair.clocks or pair.unit or re.search(r":\s?.$", before)):
+        return False  # a citation, a place
+    if not pair.clocks and _is_length(pair, before, after, ranged is not None, labelled):
+        return False
+    wrapped = text[one.at - 1 : one.at] in ("<", "[") and text[one.to : one.to + 1] in (">", "]")
+    if pair.clocks or pair.unit is not None or wrapped or link == "comma":
+        return True
+    return labelled and not one.told and not other.told and not _NOUN_AFTER.match(after)
 
 
-def _span(text: str, one: _Time, other: _Time) -> ProseSpan:
-    """Both in seconds; a time without a unit has the other's."""
-    units = [time.unit for time in (one, other) if time.unit is not None]
-    start, end = (
-        time.number * (1.0 if time.clock or not units else units[0] if time.unit is None else time.unit)
-        for time in (one, other)
-    )
-    priority = _PRIORITY_BEFORE.search(text[max(0, one.at - 20) : one.at])
-    return ProseSpan(start, end, priority[1] if priority else None)
+def _ascends(pair: _Pair, span: tuple[float, float]) -> bool:
+    """Scores and records fall ("won 3-1"); one moment may be written twice."""
+    return span[0] < span[1] or (span[0] == span[1] and pair.one.told and pair.other.told)
 
 
-def _is_whole(text: str) -> bool:
-    """Whether a text has nothing but numbers and what parts them."""
-    rest = _TOKEN.sub("", _TAG.sub("", text))
-    return not re.search(r"[^\W\d_]", re.sub(r"\b(?:to|until|and|from|between|P[12])\b", "", rest))
+def _is_other(pair: _Pair, before: str, after: str) -> bool:
+    """Whether a pair is of another kind: verses, hours of a day, years."""
+    if pair.clocks:
+        return bool(_OTHER_CLOCKS.search(before) or _HOURS_AFTER.match(after))
+    years = all(time.whole and not time.told and 1900 <= time.number < 2100 for time in (pair.one, pair.other))
+    return years and not pair.enclosed
+
+
+def _is_length(pair: _Pair, before: str, after: str, ranged: bool, labelled: bool) -> bool:
+    """Whether a pair says how long something takes ("lasts 3 to 5 seconds"), not when it is."""
+    if pair.one.told and pair.other.told and ranged:
+        return False  # lasts from 61s to 74s
+    if _LENGTH_AFTER.match(after):
+        return True
+    if labelled:
+        return False
+    whole = pair.one.whole and pair.other.whole
+    length = _LENGTH_BEFORE.search(before)
+    if length is not None:
+        return whole or length["range"] is None or length["range"].strip().lower() != "from"
+    return whole and _IN_BEFORE.search(before) is not None
+
+
+def _priority(text: str, pair: _Pair) -> str | None:
+    found = _PRIORITY_BEFORE.search(text[max(0, pair.one.at - 20) : pair.one.at])
+    return found[1] if found else None
