@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kframes_plugin.keyframes import Progress
     from kframes_plugin.kframes import KFrames
     from kframes_plugin.selection import Selection
+    from kframes_plugin.words.options import Transcript, WordArguments
 
 app = typer.Typer(
     name="kframes",
@@ -88,6 +89,13 @@ def select(
         PredictionKind | None,
         typer.Option(help="Of a multimodal model: it writes clips, scores the frames (faster), or both."),
     ] = None,
+    transcript: Annotated[
+        str, typer.Option(help="A subtitle file; auto: in or beside the video; none: words are not used.")
+    ] = "auto",
+    speech: Annotated[
+        str | None, typer.Option(help="Recognise speech with this Whisper model (small, large-v3 ...).")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Of subtitles and speech: en, de ...")] = None,
 ) -> None:
     """Choose k frames of VIDEO for QUERY."""
     from kframes_plugin.query.spans import join_spans, to_span
@@ -98,7 +106,9 @@ def select(
             spans = join_spans(map(to_span, within or ()), start, end, opened.duration, opened.path)
         kframes = _loaded(model, device=device, prediction=prediction, candidates=candidates, strategy=strategy)
         with _wrong_arguments(), _progress_bar() as progress:
-            selection = kframes.select(opened, query, k, within=spans, progress=progress)
+            said = _transcript(transcript, speech, language, progress)
+            words: WordArguments = {"transcript": said, "language": language}
+            selection = kframes.select(opened, query, k, within=spans, progress=progress, **words)
     if out is not None:
         selection.save(out)
         selection.timeline().savefig(out / "timeline.png", dpi=150)
@@ -167,6 +177,7 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
             "width": opened.width,
             "height": opened.height,
             "rotation": opened.rotation,
+            "offset": opened.file.offset if opened.file is not None else 0.0,
             "codec": opened.codec,
             "container": opened.container,
             "notes": [asdict(note) for note in opened.notes],
@@ -243,6 +254,15 @@ def _loaded(model: str, **options: Any) -> KFrames:
         return KFrames.from_pretrained(model, **options)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _transcript(transcript: str, speech: str | None, language: str | None, progress: Progress) -> Transcript:
+    """Where the words come from."""
+    if speech is not None:
+        from kframes_plugin.words.speech import Speech
+
+        return Speech(speech, language=language, progress=progress)
+    return None if transcript == "none" else transcript
 
 
 def _text(selection: Selection) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from kframes_plugin.bulk.requests import Failure, Request
 from kframes_plugin.bulk.run import select_requests
@@ -22,6 +22,7 @@ from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
 from kframes_plugin.clips.geometry import check_spans, overlaps
 from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.clips.snapping import snap_to_cuts
+from kframes_plugin.evidence.near import add_lines, lines_near
 from kframes_plugin.keyframes import (
     Progress,
     SamplingOptions,
@@ -47,6 +48,8 @@ from kframes_plugin.types import (
     Strategy,
 )
 from kframes_plugin.video import OpenVideo
+from kframes_plugin.words.options import WordArguments, WordOptions
+from kframes_plugin.words.video_words import VideoWords
 
 CANDIDATES = 256  # T of the paper
 CANDIDATE_SIZE = 448  # long side in pixels, where the selector does not say
@@ -69,6 +72,9 @@ class KFrames:
         snap_to_cuts: move the ends of clips to cuts between the candidates around them, at the cost of some more
             decoded frames: see :func:`~kframes_plugin.clips.snapping.snap_to_cuts`. Without a cut nothing moves.
             When None, what the selector asks for, else False: a function of yours may know its times exactly.
+        words: ``transcript`` and ``language``: where the words of videos come from, see
+            :class:`~kframes_plugin.words.options.WordOptions`. Words are evidence beside the looks that a selector
+            scores; where none match the query, the clips are those of looks alone.
 
     Raises:
         TypeError: the selector is not callable.
@@ -86,6 +92,7 @@ class KFrames:
         frame_size: int | tuple[int, int] | None = None,
         video_options: Mapping[str, Any] | None = None,
         snap_to_cuts: bool | None = None,
+        **words: Unpack[WordArguments],
     ) -> None:
         if not callable(selector):
             raise TypeError(f"selector must be callable as selector(frames, query); got {type(selector).__name__}")
@@ -96,6 +103,7 @@ class KFrames:
         self.candidate_size = _first(candidate_size, getattr(selector, "frame_size", None), CANDIDATE_SIZE)
         self.sampling = SamplingOptions(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))
         self.snap_to_cuts: bool = getattr(selector, "snap_to_cuts", False) if snap_to_cuts is None else snap_to_cuts
+        self.words = WordOptions(**words)
 
     @classmethod
     def from_pretrained(
@@ -136,6 +144,7 @@ class KFrames:
         start: Time | None = None,
         end: Time | None = None,
         progress: Progress | None = None,
+        **words: Unpack[WordArguments],
     ) -> Selection:
         """Choose exactly min(k, frames) distinct frames of a video for a query.
 
@@ -150,6 +159,7 @@ class KFrames:
             start, end: the same for one span: seconds, or a text as "1:30"; None is the start or the end of the video.
                 With ``within`` too, what lies in both counts.
             progress: called as ``progress(step, done, total)`` while frames are decoded.
+            words: another ``transcript`` or ``language`` for this call, as for :class:`KFrames`.
 
         Raises:
             TypeError, ValueError: wrong arguments, before any work is done.
@@ -160,12 +170,12 @@ class KFrames:
         check_request(query, k, strategy)
         within = check_spans(within)
         check_range(start, end)
-        with self.open(video, progress=progress) as session:
+        with self.open(video, progress=progress, **words) as session:
             return session.select(query, k, strategy=strategy, within=within, start=start, end=end)
 
-    def open(self, video: Video, *, progress: Progress | None = None) -> VideoSession:
+    def open(self, video: Video, *, progress: Progress | None = None, **words: Unpack[WordArguments]) -> VideoSession:
         """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
-        return VideoSession(self, video, progress)
+        return VideoSession(self, video, progress, replace(self.words, **words))
 
     def find(self, frames: Candidates, query: str, video: OpenVideo, *, within: Sequence[Span] = ()) -> Prediction:
         """The clips of one query: see :meth:`find_all`."""
@@ -194,7 +204,7 @@ class KFrames:
         """
         spans = within or [(0.0, video.duration)]
         found = []
-        for answer, seconds in self._ask(frames, queries):
+        for query, (answer, seconds) in zip(queries, self._ask(frames, queries), strict=True):
             named = _cut(answer, spans)
             spent = Cost(candidates=len(frames), seconds={"selector": seconds})
             cost, shown = replace(named.cost, candidates=0) + spent, list(named) or list(named.nearest)
@@ -203,7 +213,12 @@ class KFrames:
                 shown = list(_cut(snap_to_cuts(shown, frames, video, size=self.candidate_size), spans))
                 cost += Cost(video.frames_decoded - before, seconds={"snapping": perf_counter() - start})
             clips, nearest = (shown, ()) if named else ((), shown)
-            found.append(Prediction(clips, nearest=nearest, notes=named.notes, cost=cost))
+            told = Prediction(clips, nearest=nearest, notes=named.notes, cost=cost)
+            if frames.transcript or frames.screen_text:  # lines know their times, so their ends stay off cuts
+                from kframes_plugin.selectors.words import add_words
+
+                told = _cut(add_words(self.selector, frames, query, told), spans)
+            found.append(told)
         return found
 
     def _ask(self, frames: Candidates, queries: Sequence[str]) -> Iterator[tuple[list[Clip], float]]:
@@ -286,17 +301,21 @@ class VideoSession:
     Attributes:
         video: the :class:`OpenVideo`.
         duration: length of the video, seconds.
+        words: what is said in it.
 
     One thread at a time.
     """
 
-    def __init__(self, kframes: KFrames, video: Video, progress: Progress | None = None) -> None:
+    def __init__(
+        self, kframes: KFrames, video: Video, progress: Progress | None = None, words: WordOptions | None = None
+    ) -> None:
         start = perf_counter()
         self._kframes = kframes
         self._progress = progress
         self._owns = not isinstance(video, OpenVideo)
         self.video = _opened(video, kframes.sampling.video_options)
         self.duration = self.video.duration
+        self.words = VideoWords(self.video, kframes.words if words is None else words)
         self._candidates: dict[tuple[Span, ...], Candidates] = {}  # by the spans that were asked for
         self._scenes: dict[tuple[Span, ...], tuple[Span, ...]] = {}
         self._unpaid = Cost(seconds={"open": perf_counter() - start})
@@ -321,7 +340,8 @@ class VideoSession:
         taken = take_keyframes(
             self.video, found, k, options, nearest=found.nearest, scenes=scenes, progress=self._progress
         )
-        notes = tuple(dict.fromkeys((*found.notes, *taken.notes)))
+        notes = tuple(dict.fromkeys((*found.notes, *taken.notes, *self.words.notes)))
+        lines, clips = self.words.transcript, [(clip.start, clip.end) for clip in found]
         log_notes(self.video.path, notes)
         cost, self._unpaid = self._unpaid + found.cost + taken.cost, Cost()
         return Selection(
@@ -331,7 +351,8 @@ class VideoSession:
             strategy=taken.strategy,
             clips=tuple(found),
             nearest=found.nearest,
-            frames=taken.frames,
+            frames=add_lines(taken.frames, lines),
+            transcript=lines_near(lines, [frame.timestamp for frame in taken.frames], clips),
             cost=cost,
             notes=notes,
             duration=self.video.duration,
@@ -350,6 +371,7 @@ class VideoSession:
             kframes, progress = self._kframes, for_step(self._progress, "candidates")
             frames = self.video.candidates(kframes.candidates, kframes.candidate_size, progress, within=key)
             seconds = {"candidates": perf_counter() - start}
+            self.words.give_to(frames, within)
             self._candidates[key] = frames
             self._scenes[key] = tuple(detect_scenes(frames, self.duration))
             self._unpaid += Cost(frames_decoded=self.video.frames_decoded - before, seconds=seconds)

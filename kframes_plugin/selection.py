@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kframes_plugin.chat.images import LONG_SIDE, QUALITY, with_data_urls
 from kframes_plugin.clips.allocation import Allocation
 from kframes_plugin.errors import KFramesError, VideoError
+from kframes_plugin.evidence.near import add_lines
 from kframes_plugin.keyframes import (
     KEYFRAME_CODES,
     SamplingOptions,
@@ -23,7 +24,7 @@ from kframes_plugin.keyframes import (
 )
 from kframes_plugin.output.messages import chat_messages, vllm_data
 from kframes_plugin.prompt.styles import video_metadata
-from kframes_plugin.types import Clip, Cost, Frame, Note, Span, Strategy
+from kframes_plugin.types import Clip, Cost, Frame, Line, Note, Span, Strategy
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.open_video import find_open
 
@@ -54,6 +55,7 @@ class Selection:
         notes: what was out of the ordinary, each with a code (``kframes_plugin.types.NOTE_CODES``) and a sentence.
         duration: length of the video, seconds.
         scenes: scenes seen in the candidate frames: spans that part [0, duration).
+        transcript: the lines spoken near the frames and in the clips, in time order; a frame's own is its ``said``.
         candidates: timestamps of the candidate frames, seconds, ascending.
         sampling: how the frames were taken.
         selector: name and settings of the selector, as plain JSON values.
@@ -72,6 +74,7 @@ class Selection:
     nearest: tuple[Clip, ...] = ()
     scenes: tuple[Span, ...] = ()
     candidates: tuple[float, ...] = ()
+    transcript: tuple[Line, ...] = ()
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     selector: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
@@ -127,7 +130,7 @@ class Selection:
             self,
             k=k,
             strategy=taken.strategy,
-            frames=taken.frames,
+            frames=add_lines(taken.frames, self.transcript),
             cost=taken.cost,
             notes=kept + new,
             duration=duration,
@@ -199,7 +202,8 @@ class Selection:
             "schema": SCHEMA,
             "clips": [asdict(clip) for clip in self.clips],
             "nearest": [asdict(clip) for clip in self.nearest],
-            "frames": [{"timestamp": frame.timestamp, "duration": frame.duration} for frame in self.frames],
+            "frames": [_plain_frame(frame) for frame in self.frames],
+            "transcript": [asdict(line) for line in self.transcript],
             "cost": asdict(self.cost),
             "notes": [asdict(note) for note in self.notes],
             "selector": dict(self.selector),
@@ -238,7 +242,9 @@ class Selection:
             for entry in plain.pop("frames"):
                 # the name only: a selection from elsewhere must not name files outside its folder
                 with Image.open(folder / Path(entry["file"]).name) as image:
-                    frames.append(Frame(entry["timestamp"], entry["duration"], image.convert("RGB")))
+                    frames.append(
+                        Frame(entry["timestamp"], entry["duration"], image.convert("RGB"), entry.get("said", ""))
+                    )
             sampling = plain.pop("sampling")
             sampling["allocation"] = Allocation(**sampling["allocation"])
             sampling["within"] = tuple((start, end) for start, end in sampling.get("within", ()))
@@ -252,6 +258,7 @@ class Selection:
                 notes=tuple(Note(**note) for note in plain.pop("notes")),
                 scenes=tuple((start, end) for start, end in plain.pop("scenes")),
                 candidates=tuple(plain.pop("candidates")),
+                transcript=tuple(Line(**line) for line in plain.pop("transcript", ())),
                 sampling=SamplingOptions(**sampling),
                 **plain,
             )
@@ -275,3 +282,8 @@ class Selection:
         from kframes_plugin.output.report import write_html
 
         return write_html(self, path)
+
+
+def _plain_frame(frame: Frame) -> dict[str, Any]:
+    said = {"said": frame.said} if frame.said else {}
+    return {"timestamp": frame.timestamp, "duration": frame.duration, **said}

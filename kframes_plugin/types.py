@@ -1,4 +1,4 @@
-"""All the words of kframes: Frame, Candidates, Clip, Prediction, Selector, Cost.
+"""All the words of kframes: Frame, Line, Candidates, Clip, Prediction, Selector, Cost.
 
 Two rules of measure hold everywhere: time is a float in seconds from the first frame of the video;
 a span is half-open, [start, end).
@@ -33,11 +33,13 @@ class Frame:
         duration: how long it stands, seconds, >= 0. A decoded frame stands until the next frame of
             the video; a candidate stands until the next candidate: [timestamp, timestamp + duration).
         image: the picture, an RGB ``PIL.Image`` the right way up.
+        said: the line that is spoken when it comes on screen; "" where none is, or none is known.
     """
 
     timestamp: float
     duration: float
     image: Image.Image
+    said: str = ""
 
     @property
     def end(self) -> float:
@@ -45,18 +47,53 @@ class Frame:
         return self.timestamp + self.duration
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Words of one video: a line that is spoken, or text that stands on screen.
+
+    Attributes:
+        start: when it begins, seconds from the first frame, >= 0.
+        end: when it ends, seconds, > start.
+        text: the words, not empty.
+
+    Raises:
+        ValueError: a field is out of its range.
+    """
+
+    start: float
+    end: float
+    text: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start < self.end):
+            raise ValueError(f"a line needs 0 <= start < end, finite seconds; got start={self.start}, end={self.end}")
+        if not self.text.strip():
+            raise ValueError(f"a line needs words; the one at {self.start} s has none")
+
+
 class Candidates(Sequence[Frame]):
     """The candidate frames of one video: an immutable sequence of :class:`Frame` in time order.
 
     Attributes:
         duration: length of the whole video, seconds, > 0.
+        transcript: the lines spoken in the video, in time order; none where none are known.
+        screen_text: text read on its pictures, in time order; none where nobody asked for it.
         cache: what selectors keep between two queries on the same frames (image embeddings, a
             prefilled prompt ...), one entry a selector. It lives as long as the frames do.
     """
 
-    def __init__(self, frames: Iterable[Frame], duration: float) -> None:
+    def __init__(
+        self,
+        frames: Iterable[Frame],
+        duration: float,
+        *,
+        transcript: Iterable[Line] = (),
+        screen_text: Iterable[Line] = (),
+    ) -> None:
         self._frames = tuple(frames)
         self.duration = duration
+        self.transcript = tuple(transcript)
+        self.screen_text = tuple(screen_text)
         self.cache: dict[object, Any] = {}
 
     @overload
@@ -91,6 +128,11 @@ NOTE_CODES: Mapping[str, str] = {
     "decoded-whole": "all of the video had to be decoded to find its frames",
     "false-duration": "the file claims another duration than its pictures have",
     "times-restart": "time stamps go back or start again and were put in order",
+    "picture-late": "the picture starts after the sound; times count from the first picture",
+    "no-transcript": "there are no subtitles in the language that was asked for, or none at all",
+    "transcript-unreadable": "subtitles, or a part of them, cannot be read",
+    "transcript-cut": "there are more subtitles than are read",
+    "transcript-pictures": "the subtitles in the file are pictures, not text",
     "selector": "said by a selector of your own, as a plain string",
 }
 

@@ -31,7 +31,7 @@ def load_selector(
     if model == "nano":
         return load_selector(_nano(), device=device, dtype=dtype, prediction=prediction)
     if prediction is not None and (
-        model in ("uniform", "scenes", "lite") or model.startswith(("openclip:", "http:", "https:"))
+        model in ("uniform", "scenes", "lite", "words") or model.startswith(("openclip:", "http:", "https:"))
     ):
         raise ValueError(
             f"prediction={prediction!r} is for models that kframes runs itself (nano, or one of transformers); "
@@ -45,6 +45,10 @@ def load_selector(
         from kframes_plugin.selectors.scenes import SceneSelector
 
         return SceneSelector()
+    if model == "words":
+        from kframes_plugin.selectors.words import WordsSelector
+
+        return WordsSelector()
     if model == "lite":
         from kframes_plugin.selectors.lite import LiteSelector
 

@@ -130,6 +130,7 @@ _GROUNDS = "trained to name all spans of a query; asked with the prompt of kfram
 MODELS = (
     _bundled("uniform", "spreads the frames evenly; does not read the query", 0, 0.1, 0.3),
     _bundled("scenes", "one clip a scene; does not read the query", 0, 0.1, 3.3),
+    _bundled("words", "what is said: subtitles, transcripts; looks at no picture", 22.7, 0.3, 1.5),
     _bundled("nano", "drawn scenes only (SynthScenes)", 6.0, 0.9, 0.5),
     _bundled("lite", "real footage on any CPU: things and places", 28.8, 0.8, 15),
     _clip(

@@ -46,6 +46,28 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class VideoFile:
+    """A file that can be opened once more, for its other streams.
+
+    Attributes:
+        path: of the file, or its URL.
+        limits: what it may claim.
+        allow_urls: whether ``path`` may be a URL.
+        starts: when the first frame comes on screen by the file's own clock, seconds.
+        offset: how long after the first stream (mostly the sound) that is, seconds, >= 0. Players count from there,
+            kframes from the first frame.
+        has_subtitles: whether it holds streams of subtitles.
+    """
+
+    path: str
+    limits: Limits
+    allow_urls: bool
+    starts: float
+    offset: float
+    has_subtitles: bool
+
+
+@dataclass(frozen=True)
 class VideoInfo:
     """What a video looks like.
 
@@ -71,6 +93,7 @@ class Decoder(Protocol):
         name: as the user writes it.
         info: size, rotation, codec, container.
         index: when every frame comes on screen.
+        file: the file behind it, None for frames that were given.
         notes: what was out of the ordinary, one sentence each.
         frames_decoded: frames produced so far, also those only passed on the way.
     """
@@ -80,6 +103,10 @@ class Decoder(Protocol):
     index: FrameIndex
     notes: list[Note]
     frames_decoded: int
+
+    @property
+    def file(self) -> VideoFile | None:
+        """See above."""
 
     def pictures(self, ranks: Sequence[int], size: Size) -> Iterator[tuple[int, Image.Image]]:
         """(rank, RGB picture of that size), in any order, for rising ranks; :class:`DamagedError` if one is missing."""
@@ -92,3 +119,21 @@ class Decoder(Protocol):
 
     def close(self) -> None:
         """Let go of the file."""
+
+
+def open_decoder(path: str, decoder: str, limits: Limits, allow_urls: bool) -> Decoder:
+    """The decoder of a name for a file.
+
+    Raises:
+        VideoError: the file cannot be read.
+        ValueError: an unknown name.
+    """
+    if decoder == "pyav":
+        from kframes_plugin.video.pyav import PyAVDecoder
+
+        return PyAVDecoder(path, limits, allow_urls=allow_urls)
+    if decoder == "decord":
+        from kframes_plugin.video.decord import DecordDecoder
+
+        return DecordDecoder(path, limits)
+    raise ValueError(f'decoder must be "pyav" or "decord"; got {decoder!r}')

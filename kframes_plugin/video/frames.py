@@ -17,6 +17,7 @@ class GivenFrames:
     """Frames behind the same door as files; see :class:`kframes_plugin.video.decoder.Decoder`."""
 
     name = "frames"
+    file = None
 
     def __init__(self, frames: Any, timestamps: Sequence[float] | None, duration: float | None) -> None:
         given = list(frames)

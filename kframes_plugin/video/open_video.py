@@ -18,7 +18,7 @@ import numpy as np
 from kframes_plugin.clips.geometry import inside, lay_end_to_end
 from kframes_plugin.errors import SpanError
 from kframes_plugin.types import Candidates, Frame, Note, Span
-from kframes_plugin.video.decoder import DamagedError, Decoder, Limits
+from kframes_plugin.video.decoder import DamagedError, Limits, VideoFile, open_decoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class OpenVideo:
         self.path = os.fspath(path)
         if not isinstance(self.path, str):
             raise TypeError(f"path must be a str or os.PathLike[str]; got {type(self.path).__name__}")
-        self._decoder = _open(self.path, decoder, limits, allow_urls)
+        self._decoder = open_decoder(self.path, decoder, limits, allow_urls)
         self._begin()
 
     @classmethod
@@ -245,6 +245,11 @@ class OpenVideo:
         return self._decoder.name
 
     @property
+    def file(self) -> VideoFile | None:
+        """The file and its clock; None for frames given by the user."""
+        return self._decoder.file
+
+    @property
     def notes(self) -> tuple[Note, ...]:
         """What was out of the ordinary."""
         return tuple(self._decoder.notes)
@@ -336,15 +341,3 @@ def find_open(key: str) -> OpenVideo | None:
     """The video of a key, if this process opened it and it is still open; else None."""
     video = _OPENED.get(key) if key.startswith(f"{os.getpid()}-") else None
     return None if video is None or video.closed else video
-
-
-def _open(path: str, decoder: str, limits: Limits, allow_urls: bool) -> Decoder:
-    if decoder == "pyav":
-        from kframes_plugin.video.pyav import PyAVDecoder
-
-        return PyAVDecoder(path, limits, allow_urls=allow_urls)
-    if decoder == "decord":
-        from kframes_plugin.video.decord import DecordDecoder
-
-        return DecordDecoder(path, limits)
-    raise ValueError(f'decoder must be "pyav" or "decord"; got {decoder!r}')

@@ -19,7 +19,7 @@ import numpy as np
 
 from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Note
-from kframes_plugin.video.decoder import DamagedError, Limits, Size, VideoInfo
+from kframes_plugin.video.decoder import DamagedError, Limits, Size, VideoFile, VideoInfo
 from kframes_plugin.video.index import (
     NO_STAMP,
     FrameIndex,
@@ -45,6 +45,7 @@ _BRIDGE = 4  # packets; decoding across a gap of this size costs less than drain
 _MAX_FPS = 1000  # packets a second of the allowed duration, so that a hostile file cannot fill the memory
 _MAX_PACKETS = 10**9
 _LATE = 16  # frames by which a wrong time stamp may come too late before those missing are given up
+_LATE_PICTURE = 0.5  # seconds after the sound that are worth a note
 _BACK = "time stamps go back inside the file: its frames are given in the order of their time stamps"
 
 
@@ -100,6 +101,15 @@ class PyAVDecoder:
     def close(self) -> None:
         """Let go of the file; closing twice does no harm."""
         self._reading.close()
+
+    @property
+    def file(self) -> VideoFile:
+        """See :class:`kframes_plugin.video.decoder.VideoFile`."""
+        container, first = self._reading.shared(threads=1)[0], int(self.index.stamps[0])
+        begins = (container.start_time or 0) / av.time_base
+        starts = begins if first == NO_STAMP else float(first * self._clock()[0])
+        offset, has_subtitles = max(0.0, starts - begins), bool(container.streams.subtitles)
+        return VideoFile(self.path, self.limits, self._reading.allow_urls, starts, offset, has_subtitles)
 
     def pictures(self, ranks: Sequence[int], size: Size) -> Iterator[tuple[int, Image.Image]]:
         """See :meth:`kframes_plugin.video.decoder.Decoder.pictures`."""
@@ -277,6 +287,9 @@ class PyAVDecoder:
         claims = [container.duration / av.time_base if container.duration else 0.0]
         claims += [float(stream.duration * stream.time_base)] if stream.duration and stream.time_base else []
         start = float(self.index.stamps[0] * stream.time_base) if stream.time_base else 0.0
+        late, cut = self.file.offset, any(note.code == "starts-late" for note in self.notes)
+        if late >= _LATE_PICTURE and not cut:
+            self._note("picture-late", f"the picture starts {late:.1f} s after the sound; times count from the picture")
         if max(claims) > 1 + 1.1 * end + max(start, 0.0):  # Matroska counts from zero, MP4 from the first frame
             self._note("false-duration", f"claims {max(claims):.1f} s, but its pictures end at {end:.1f} s")
 

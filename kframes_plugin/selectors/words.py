@@ -1,0 +1,103 @@
+"""Words as a selector of their own, and as evidence beside a selector of looks.
+
+``lite``'s text encoder tells what lines mean; its pictures are not looked at here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kframes_plugin.clips.from_scores import RELATIVE, relevance
+from kframes_plugin.evidence.fusion import clips_of_matches, estimate_looks, fuse
+from kframes_plugin.evidence.ranking import LEAST, Kind, Match, Passages
+from kframes_plugin.types import Candidates, Cost, Frame, Line, Note, Prediction
+
+LEAST_ALONE = 0.1  # a passage's least chance where nothing but words is known: the other choice is to spread the frames
+KINDS: tuple[tuple[Kind, str], ...] = (("said", "transcript"), ("on screen", "screen_text"))
+
+
+class WordsSelector:
+    """Clips where the words answer the query: what is said, and text on screen where it was read.
+
+    It looks at no picture: one candidate is decoded, and the keyframes. Lines come with the :class:`Candidates`;
+    :class:`~kframes_plugin.KFrames` puts them there.
+
+    Attributes:
+        candidates: 1.
+        snap_to_cuts: False: lines know their times.
+    """
+
+    name = "words"
+    candidates = 1
+    snap_to_cuts = False
+
+    def __call__(self, frames: Sequence[Frame], query: str, /) -> Prediction:
+        """The clips, best first; none, with a note, where no line answers.
+
+        Args:
+            frames: :class:`Candidates` with lines.
+            query: what is looked for, in words.
+        """
+        cost = Cost(candidates=len(frames))
+        if not any(_lines(frames, name) for _, name in KINDS):
+            return Prediction(notes=[Note("no-transcript", "no words are known of this video")], cost=cost)
+        clips = clips_of_matches(find_matches(frames, query, LEAST_ALONE))
+        nothing = Note("nothing-found", "no line that is spoken or shown answers the query")
+        return Prediction(clips, notes=[] if clips else [nothing], cost=cost)
+
+
+def add_words(selector: Any, frames: Sequence[Frame], query: str, answer: Prediction) -> Prediction:
+    """What a selector of looks says, joined with what the words say.
+
+    Args:
+        selector: the one that answered. It needs a method ``scores(frames, query)``, one number a candidate; any other
+            selector reads the words itself, or does not read queries.
+        frames: what it was shown.
+        query: what is looked for.
+        answer: its clips.
+
+    Returns:
+        The answer itself where no words match; else a prediction with joined clips.
+    """
+    if not hasattr(selector, "scores"):
+        return answer
+    matches = find_matches(frames, query, LEAST)
+    if not matches:
+        return answer
+    times = [frame.timestamp for frame in frames]
+    looks = np.zeros(len(times))
+    if answer:  # a selector that abstains says that looks tell nothing
+        scores = np.asarray(selector.scores(frames, query), np.float64)
+        looks = estimate_looks(relevance(scores, getattr(selector, "rule", RELATIVE)))
+    notes = [note for note in answer.notes if note.code not in ("nothing-found", "unknown-words")]
+    return Prediction(fuse(answer, looks, times, matches), notes=notes, cost=answer.cost)
+
+
+def find_matches(frames: Sequence[Frame], query: str, least: float) -> list[Match]:
+    """The passages of all kinds that answer a query with at least this chance."""
+    return [
+        match
+        for kind, name in KINDS
+        if (lines := _lines(frames, name))
+        for match in _passages(frames, kind, lines).search(query, least)
+    ]
+
+
+def _lines(frames: Sequence[Frame], name: str) -> tuple[Line, ...]:
+    lines: tuple[Line, ...] = getattr(frames, name, ())
+    return lines
+
+
+def _passages(frames: Sequence[Frame], kind: Kind, lines: tuple[Line, ...]) -> Passages:
+    """The passages of some lines, made once a video."""
+    cache = frames.cache if isinstance(frames, Candidates) else {}
+    if (kept := cache.get(kind)) is None or kept[0] != lines:
+        from kframes_plugin.selectors.lite.selector import FOLDER
+        from kframes_plugin.selectors.lite.text import TextEncoder
+
+        cache[kind] = kept = (lines, Passages(lines, kind, TextEncoder(FOLDER)))
+    passages: Passages = kept[1]
+    return passages

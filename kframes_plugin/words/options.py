@@ -1,0 +1,46 @@
+"""Where the words of a video come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypedDict
+
+Spoken = tuple[float, float, str]  # start and end in seconds, and the words
+Transcribe = Callable[[str], Iterable[Spoken]]  # path of a video -> what is said, seconds from the start of its sound
+Transcript = str | os.PathLike[str] | Iterable[Spoken] | Transcribe | None
+
+
+class WordArguments(TypedDict, total=False):
+    """The keyword arguments of :class:`WordOptions`, as ``KFrames``, ``select`` and ``open`` take them."""
+
+    transcript: Transcript
+    language: str | None
+
+
+@dataclass(frozen=True)
+class WordOptions:
+    """Where the words of a video come from.
+
+    Attributes:
+        transcript: "auto": subtitles inside the file, else a subtitle file beside it (the video's name, ".srt",
+            ".vtt" or ".ass"; a language may stand between, as in "match.en.srt"). A path: that subtitle file, on the
+            clock of players, which starts with the sound. A list of (start, end, text), seconds from the first frame.
+            A callable (path) -> such a list, with seconds from the start of the sound, as recognisers of speech give
+            it. None: no words.
+        language: of the subtitles, as "en", "eng" or "English"; None: what the file marks as its own, else the first.
+    """
+
+    transcript: Transcript = "auto"
+    language: str | None = None
+
+    def __post_init__(self) -> None:
+        given = self.transcript
+        if given is not None and not callable(given) and not isinstance(given, str | os.PathLike):
+            if not isinstance(given, Iterable):
+                raise TypeError(
+                    'transcript must be "auto", a path, a list of (start, end, text), a callable or None; '
+                    f"got {type(given).__name__}"
+                )
+            object.__setattr__(self, "transcript", tuple(given))  # an iterator serves one video only
