@@ -192,10 +192,10 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
 @app.command()
 def models(as_json: Json = False) -> None:
     """List the models that can be chosen by a short name: what each needs, and what this machine can run."""
-    from kframes_plugin.selectors.models import find_downloads, list_models, read_machine, write_table
+    from kframes_plugin.selectors.models import describe, find_downloads, read_machine, write_table
 
     machine, folder = read_machine(), find_downloads()
-    typer.echo(json.dumps(list_models(machine, folder), indent=1) if as_json else write_table(machine, folder))
+    typer.echo(json.dumps(describe(machine, folder), indent=1) if as_json else write_table(machine, folder))
 
 
 @app.command()

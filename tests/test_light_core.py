@@ -77,6 +77,26 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert len(found["frames"]) == 3
 
 
+def test_models_without_the_package_of_the_hub() -> None:
+    code = """
+class NoHub(Refuse):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "huggingface_hub":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NoHub())
+from kframes_plugin import KFrames
+from kframes_plugin.cli import main
+print(KFrames.from_pretrained("auto").selector.name)
+sys.argv[0] = "kframes"
+main()
+"""
+    first, _, table = bare(code, "models", "--json").partition("\n")
+    found = json.loads(table)
+    assert (first, found["auto"]) == ("lite", "lite")
+    assert {row["state"] for row in found["models"]} >= {"bundled"}
+
+
 def test_reading_an_answer() -> None:
     code = """
 from kframes_plugin.prompt import parse_clips

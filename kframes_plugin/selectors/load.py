@@ -69,12 +69,13 @@ def load_selector(
 
 def _long_name(model: str) -> str:
     """What a short name of ``kframes models`` stands for; any other name as it is."""
-    from kframes_plugin.selectors.models import choose, find_downloads, find_model, read_machine
+    from kframes_plugin.selectors.models import choose, find_downloads, find_model, local_name, read_machine
 
     if model == "auto":
-        chosen = choose(read_machine(), find_downloads())
+        downloads = find_downloads()
+        chosen = choose(read_machine(), downloads)
         log.info("auto: %s, the best that this machine runs without a download", chosen.name)
-        return chosen.selector
+        return local_name(chosen, downloads)
     short = find_model(model)
     return model if short is None else short.selector
 

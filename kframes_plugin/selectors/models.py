@@ -78,23 +78,12 @@ def _bundled(name: str, use: str, parameters: float, memory: float, seconds: flo
     return Model(name, name, use, parameters, 0, memory, seconds, True, None, None, "Apache-2.0", True, "")
 
 
-def _clip(name: str, selector: str, repository: str, parameters: float, *costs: float, licence: str) -> Model:
-    use = "looks like the query: things, places, short descriptions"
-    return Model(
-        name,
-        f"openclip:{selector}",
-        use,
-        parameters,
-        parameters * 4,
-        costs[0],
-        costs[1],
-        False,
-        costs[2],
-        5,
-        licence,
-        licence == "Apache-2.0",
-        repository,
-    )
+def _clip(
+    name: str, selector: str, repository: str, parameters: float, memory: float, seconds: float, *, licence: str
+) -> Model:
+    use, is_open = "looks like the query: things, places, short descriptions", licence == "Apache-2.0"
+    costs = parameters, parameters * 4, memory, seconds, True, 1.5, 5
+    return Model(name, f"openclip:{selector}", use, *costs, licence, is_open, repository)
 
 
 def _mllm(name: str, repository: str, use: str, parameters: float, gpu_memory: float, gpu_seconds: float) -> Model:
@@ -104,21 +93,8 @@ def _mllm(name: str, repository: str, use: str, parameters: float, gpu_memory: f
     written token.
     """
     ram, seconds = parameters * 4e-3 + 3, 2 * parameters * 1e6 * 13_000 / 50e9
-    return Model(
-        name,
-        repository,
-        use,
-        parameters,
-        parameters * 2,
-        ram,
-        seconds,
-        False,
-        gpu_memory,
-        gpu_seconds,
-        "Apache-2.0",
-        True,
-        repository,
-    )
+    costs = parameters, parameters * 2, ram, seconds, False, gpu_memory, gpu_seconds
+    return Model(name, repository, use, *costs, "Apache-2.0", True, repository)
 
 
 _READS = "reads the frames and their times, writes reasons: actions, order, questions"
@@ -129,21 +105,20 @@ _GROUNDS = "trained to name all spans of a query; asked with the prompt of kfram
 # Marlin-2B is left out: no facts about its prompt and answers were at hand.
 MODELS = (
     _bundled("uniform", "spreads the frames evenly; does not read the query", 0, 0.1, 0.3),
-    _bundled("scenes", "one clip a scene; does not read the query", 0, 0.1, 3.3),
+    _bundled("scenes", "one clip a scene; does not read the query", 0, 0.1, 4.4),
     _bundled("words", "what is said: subtitles, transcripts; looks at no picture", 22.7, 0.3, 1.5),
-    _bundled("nano", "drawn scenes only (SynthScenes)", 6.0, 0.9, 0.5),
-    _bundled("lite", "real footage on any CPU: things and places", 28.8, 0.8, 15),
+    _bundled("nano", "drawn scenes only (SynthScenes); 4.4 s to load", 6.0, 0.9, 0.6),
+    _bundled("lite", "real footage on any CPU: things and places", 28.8, 0.8, 15.3),
     _clip(
         "clip-small",
         "MobileCLIP2-S0/dfndr2b",
         "timm/MobileCLIP2-S0-OpenCLIP",
         74.8,
-        1.0,
-        20,
-        1.0,
+        2.0,
+        61,
         licence="Apple, research only",
     ),
-    _clip("clip", "ViT-B-16-SigLIP2-256/webli", "timm/ViT-B-16-SigLIP2-256", 375.2, 2.5, 60, 1.5, licence="Apache-2.0"),
+    _clip("clip", "ViT-B-16-SigLIP2-256/webli", "timm/ViT-B-16-SigLIP2-256", 375.2, 2.8, 164, licence="Apache-2.0"),
     _mllm("qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", _READS, 2_128, 7, 10),
     _mllm("qwen3-vl-4b", "Qwen/Qwen3-VL-4B-Instruct", _READS, 4_438, 12, 12),
     _mllm("qwen2.5-vl-7b", "Qwen/Qwen2.5-VL-7B-Instruct", _READS, 8_292, 19, 15),
@@ -211,7 +186,7 @@ def advise(machine: Machine) -> str:
         return "lite is the best choice for this machine; all choices: kframes models"
     install = "" if machine.has_torch else 'pip install "kframes[torch]", then '
     return (
-        f"lite is small; the next better choice for this machine is {better.name} "
+        f"lite is small; the next better choice for this machine (by published results) is {better.name} "
         f"({_size(better.download)} to download, {better.licence}): {install}"
         f'KFrames.from_pretrained("{better.name}"); all choices: kframes models'
     )
@@ -238,6 +213,29 @@ def find_snapshot(model: Model, folder: Path | None) -> Path | None:
     return snapshot if files else None
 
 
+def local_name(model: Model, folder: Path | None) -> str:
+    """The name by which ``load_selector`` loads a model without asking the hub: its folder, where it is whole.
+
+    Args:
+        model: one of :data:`MODELS`.
+        folder: as for :func:`choose`.
+    """
+    snapshot = find_snapshot(model, folder)
+    if snapshot is None:
+        return model.selector
+    if not model.selector.startswith("openclip:"):
+        return str(snapshot)
+    return f"openclip:local-dir:{snapshot}" if is_open_clip(snapshot) else model.selector
+
+
+def is_open_clip(folder: Path) -> bool:
+    """Whether a folder has all that open_clip reads beside weights: settings, and the tokenizer where they name one."""
+    file = folder / "open_clip_config.json"
+    if not file.is_file():
+        return False
+    return "hf_tokenizer_name" not in file.read_text(encoding="utf-8") or (folder / "tokenizer_config.json").is_file()
+
+
 def find_downloads() -> Path | None:
     """The folder where ``huggingface_hub`` keeps its downloads; None where it is not installed."""
     try:
@@ -255,8 +253,14 @@ def read_machine() -> Machine:
     return Machine(_gpu_memory() if usable else 0.0, _ram(), _cores(), version is not None)
 
 
+def describe(machine: Machine, folder: Path | None) -> dict[str, Any]:
+    """The table as plain values: "machine", "auto" (the name it stands for) and "models", see :func:`list_models`."""
+    chosen = choose(machine, folder).name
+    return {"machine": asdict(machine), "auto": chosen, "models": list_models(machine, folder)}
+
+
 def list_models(machine: Machine, folder: Path | None) -> list[dict[str, Any]]:
-    """The table as plain values: the fields of every :class:`Model`, and its ``state``."""
+    """The fields of every :class:`Model`, and its ``state``, see :func:`tell_state`."""
     rows = []
     for model in MODELS:
         here = find_snapshot(model, folder) is not None
@@ -290,7 +294,8 @@ def write_table(machine: Machine, folder: Path | None) -> str:
     below = (
         f"This machine: {gpu}, {ram}, {machine.cores} cores, {'torch' if machine.has_torch else 'no torch'}. "
         f"auto: {choose(machine, folder).name}.\n"
-        "Seconds: one query on ten minutes of video, with decoding. ~: an estimate; all else was measured on one core."
+        "Seconds: one query on ten minutes of video, with decoding. ~: an estimate; all else was measured.\n"
+        "From plain to good for real footage; from clip-small on by published results, not measured by kframes."
     )
     return "\n".join([*(_line(cells, widths) for cells in lines), below])
 
@@ -308,7 +313,7 @@ def _size(megabytes: float) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= PATIENCE else f"{seconds:.0f} s" if seconds >= 1 else "1 s"
+    return f"{seconds / 60:.0f} min" if seconds >= PATIENCE else f"{seconds:.2g} s"
 
 
 def _torch_version() -> str | None:

@@ -18,7 +18,10 @@ from PIL import Image
 from kframes_plugin.clips.from_scores import RelevanceRule, clips_from_scores
 from kframes_plugin.errors import SelectorError, needs_extra
 from kframes_plugin.prompt import duration_of
+from kframes_plugin.selectors.models import is_open_clip
 from kframes_plugin.types import Candidates, Cost, Frame, Note, Prediction
+
+log = logging.getLogger("kframes")
 
 # Cosines this close together tell nothing. A guess: no CLIP weights were at hand to measure how far real ones spread.
 SIMILARITY = RelevanceRule(flat=0.002)
@@ -159,7 +162,7 @@ class OpenCLIP:
     def __init__(self, name: str, device: str | None, dtype: str) -> None:
         with needs_extra("torch", f"the open_clip model {name!r}"):
             import torch
-            from open_clip import get_input_dtype, get_tokenizer
+            from open_clip import get_input_dtype
             from open_clip.transform import PreprocessCfg, image_transform_v2
             from safetensors import SafetensorError
 
@@ -170,7 +173,7 @@ class OpenCLIP:
             dtype = "float32" if self.device == "cpu" else "float16"
         try:
             source, self.model = _load(name, self.device, DTYPES[dtype])
-            self.tokenizer = get_tokenizer(source)
+            self.tokenizer = _tokenizer(source)
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, ImportError, SafetensorError) as error:
             raise SelectorError(f"cannot load the open_clip model {name!r}: {_first_line(error)}") from error
         settings = PreprocessCfg(**self.model.visual.preprocess_cfg)
@@ -219,19 +222,20 @@ def _load(name: str, device: str, precision: str) -> tuple[str, Any]:
     """The name that open_clip knows the model by, and the model with its weights, ready for use."""
     from open_clip import create_model, load_checkpoint
 
-    source, tag, weights, quick_gelu = _resolve(name)
-    # open_clip itself takes a pickled .bin where a repository or folder has one, so the weights are loaded here,
-    # and its warnings that there are none, or which of several it takes (in the root logger), are not true
+    source, settings, weights = _resolve(name)
+    # open_clip itself takes a pickled .bin where a repository or folder has one, and downloads it where it is told the
+    # tag. So it is told the tag's settings only, the weights are loaded here, and its warnings that there are none, or
+    # which of several it takes (in the root logger), are not true
     root = logging.getLogger()
     root.addFilter(_is_true)
     try:
         model = create_model(
             source,
-            tag,
             load_weights=False,
             precision=precision,
             device=device,
-            force_quick_gelu=quick_gelu,
+            force_quick_gelu=bool(settings.get("quick_gelu")),
+            force_preprocess_cfg=settings,
             pretrained_text=False,
         )
     finally:
@@ -244,29 +248,28 @@ def _is_true(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(("No pretrained weights loaded", "Multiple checkpoints found"))
 
 
-def _resolve(name: str) -> tuple[str, str | None, Path, bool]:
-    """Name -> what open_clip builds the model from, tag, safetensors file, and whether the weights need QuickGELU."""
+def _resolve(name: str) -> tuple[str, dict[str, Any], Path]:
+    """Name -> what open_clip builds the model from, the settings of its weights, and their safetensors file."""
     from open_clip import get_pretrained_cfg, list_models, list_pretrained_tags_by_model
 
     folder = Path(name.removeprefix("local-dir:")).expanduser()
     if name.startswith("local-dir:") or folder.is_dir():
-        return f"local-dir:{folder}", None, _file_in(folder), False
+        return f"local-dir:{folder}", {}, _file_in(folder)
     if name.startswith("hf-hub:"):
-        return name, None, _download(name.removeprefix("hf-hub:")), False
-    arch, _, weights = name.partition("/")
+        weights = _download(name.removeprefix("hf-hub:"))
+        return f"local-dir:{weights.parent}" if is_open_clip(weights.parent) else name, {}, weights
+    arch, _, tag = name.partition("/")
     if arch not in list_models():
         near = get_close_matches(arch, list_models(), n=3, cutoff=0.5)
         known = f"near to it: {', '.join(near)}" if near else "see open_clip.list_models()"
         raise ValueError(f"open_clip has no architecture {arch!r}; {known}")
-    if weights.endswith((".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")):
-        return arch, None, _safe(Path(weights).expanduser()), False
-    settings = get_pretrained_cfg(arch, weights)
+    if tag.endswith((".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")):
+        return arch, {}, _safe(Path(tag).expanduser())
+    settings = get_pretrained_cfg(arch, tag)
     if not settings:
         tags = ", ".join(list_pretrained_tags_by_model(arch)) or "none"
-        raise ValueError(
-            f"{arch} has no weights {weights!r}; write ARCH/TAG with one of {tags}, or ARCH/FILE.safetensors"
-        )
-    return arch, weights, _download(settings["hf_hub"].rsplit("/", 1)[0]), bool(settings.get("quick_gelu"))
+        raise ValueError(f"{arch} has no weights {tag!r}; write ARCH/TAG with one of {tags}, or ARCH/FILE.safetensors")
+    return arch, settings, _download(settings["hf_hub"].rsplit("/", 1)[0])
 
 
 def _file_in(folder: Path) -> Path:
@@ -289,11 +292,28 @@ def _safe(file: Path) -> Path:
     return file
 
 
+def _tokenizer(source: str) -> Any:
+    """The tokenizer of what open_clip knows as ``source``; without a request where its files are in the local cache."""
+    from open_clip import get_model_config, get_tokenizer
+
+    architecture = None if ":" in source else get_model_config(source)
+    if architecture is not None and architecture.get("text_cfg", {}).get("hf_tokenizer_name"):
+        try:
+            return get_tokenizer(source, local_files_only=True)
+        except OSError:
+            log.info("the tokenizer of %s is not in the local cache: asking the hub", source)
+    return get_tokenizer(source)
+
+
 def _download(repository: str) -> Path:
-    """The safetensors file of a repository of the hub, from its local cache where it is there already."""
-    from huggingface_hub import hf_hub_download
+    """The safetensors file of a repository of the hub; from its local cache, without a request, where it is there."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+    for name in SAFE_NAMES:
+        kept = try_to_load_from_cache(repository, name)
+        if isinstance(kept, str):
+            return Path(kept)
     for name in SAFE_NAMES:
         try:
             return Path(hf_hub_download(repository, name))
