@@ -38,6 +38,10 @@ app = typer.Typer(
 )
 
 MODELS = "A name of `kframes models`, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
+ServerOption = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=VALUE for a model behind a URL: max_tokens=4000, options.top_p=0.9; several times."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -96,6 +100,7 @@ def select(
         str | None, typer.Option(help="Recognise speech with this Whisper model (small, large-v3 ...).")
     ] = None,
     language: Annotated[str | None, typer.Option(help="Of subtitles and speech: en, de ...")] = None,
+    server_option: ServerOption = None,
 ) -> None:
     """Choose k frames of VIDEO for QUERY."""
     from kframes_plugin.query.spans import join_spans, to_span
@@ -104,7 +109,8 @@ def select(
     with OpenVideo(video) as opened:  # before the model, so that a wrong path or span is told at once
         with _wrong_arguments():
             spans = join_spans(map(to_span, within or ()), start, end, opened.duration, opened.path)
-        kframes = _loaded(model, device=device, prediction=prediction, candidates=candidates, strategy=strategy)
+        options: dict[str, Any] = {"prediction": prediction, "candidates": candidates, "strategy": strategy}
+        kframes = _loaded(model, server_option, device=device, **options)
         with _wrong_arguments(), _progress_bar() as progress:
             said = _transcript(transcript, speech, language, progress)
             words: WordArguments = {"transcript": said, "language": language}
@@ -135,6 +141,7 @@ def select_many(
     retry_failed: Annotated[bool, typer.Option(help="Do those again that failed before.")] = False,
     candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+    server_option: ServerOption = None,
 ) -> None:
     """Choose frames for many requests: one folder each in OUT, and results.jsonl. An error costs its own row."""
     from kframes_plugin.agents.allowed_paths import SUFFIXES
@@ -144,7 +151,8 @@ def select_many(
     from kframes_plugin.kframes import KFrames
 
     part, parts = read_shard(shard)
-    options: dict[str, Any] = {"candidates": candidates, "strategy": strategy}
+    server = _server(server_option)
+    options: dict[str, Any] = {"candidates": candidates, "strategy": strategy, "server": server}
     table = "results.jsonl" if parts == 1 else f"results-{part}-of-{parts}.jsonl"
     results = ResultFolder(out, {"model": model, **options}, table)
     requests = take_shard(list(read_jobs(jobs, query, k, SUFFIXES)), part, parts)
@@ -207,6 +215,7 @@ def mcp(
     max_k: Annotated[int, typer.Option(min=1, help="Most frames of one answer.")] = 32,
     long_side: Annotated[int, typer.Option(min=1, help="Long side of the pictures, pixels.")] = 768,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+    server_option: ServerOption = None,
 ) -> None:
     """Serve the tool select_video_frames to agents: the Model Context Protocol over stdin and stdout."""
     try:
@@ -216,7 +225,7 @@ def mcp(
     for root in allowed_paths:
         if not root.is_dir():
             raise typer.BadParameter(f"{root} is no directory")
-    kframes = _loaded(model, device=device)
+    kframes = _loaded(model, server_option, device=device)
     build_server(kframes=kframes, allowed_paths=allowed_paths, max_k=max_k, long_side=long_side).run("stdio")
 
 
@@ -246,14 +255,20 @@ def _hand_on(context: typer.Context, module: str, verb: str, extra: str) -> None
         raise KFramesError(f"cannot {verb}: {error}; run: pip install 'kframes[{extra}]'") from error
 
 
-def _loaded(model: str, **options: Any) -> KFrames:
+def _loaded(model: str, server_option: list[str] | None, **options: Any) -> KFrames:
     """The KFrames of a model's name; an option that does not go with it is a wrong argument."""
     from kframes_plugin.kframes import KFrames
 
-    try:
-        return KFrames.from_pretrained(model, **options)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    with _wrong_arguments(ValueError):
+        return KFrames.from_pretrained(model, server=_server(server_option), **options)
+
+
+def _server(texts: list[str] | None) -> dict[str, Any] | None:
+    """The options of a server, None where there are none."""
+    from kframes_plugin.chat.options import read_options
+
+    with _wrong_arguments(ValueError):
+        return read_options(texts) if texts else None
 
 
 def _transcript(transcript: str, speech: str | None, language: str | None, progress: Progress) -> Transcript:
@@ -275,11 +290,11 @@ def _text(selection: Selection) -> str:
 
 
 @contextmanager
-def _wrong_arguments() -> Iterator[None]:
-    """Seconds that cannot be are a wrong argument."""
+def _wrong_arguments(kind: type[ValueError] = SpanError) -> Iterator[None]:
+    """Errors of a kind, those of seconds that cannot be at first, are wrong arguments."""
     try:
         yield
-    except SpanError as error:
+    except kind as error:
         raise typer.BadParameter(str(error)) from error
 
 

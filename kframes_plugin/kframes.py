@@ -113,6 +113,7 @@ class KFrames:
         device: str | None = None,
         dtype: str = "auto",
         prediction: PredictionKind | None = None,
+        server: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Self:
         """A KFrames with a selector by name.
@@ -126,12 +127,15 @@ class KFrames:
             dtype: "auto", "float32", "bfloat16" or "float16".
             prediction: of a multimodal model: "text", it writes its clips with reasons; "scores", one score a candidate
                 from one pass, several times faster; "both", the clips of both; None: what its checkpoint says.
+            server: of a model behind a URL, fields of :class:`~kframes_plugin.selectors.remote.RemoteSelector`, as
+                ``{"max_tokens": 4000, "timeout": 300, "options": {"reasoning_effort": "low"}}``.
             options: keyword arguments of :class:`KFrames`.
 
         Raises:
             SelectorError: the selector cannot be loaded; the message says what to do.
         """
-        return cls(load_selector(os.fspath(model), device=device, dtype=dtype, prediction=prediction), **options)
+        name = os.fspath(model)
+        return cls(load_selector(name, device=device, dtype=dtype, prediction=prediction, server=server), **options)
 
     def select(
         self,

@@ -204,6 +204,7 @@ class Cost:
         model_calls: forward or generate calls of a model, or requests to a server, >= 0.
         tokens_in: tokens the model read, >= 0 (0 where unknown).
         tokens_out: tokens the model wrote, >= 0 (0 where unknown).
+        tokens_cached: those of ``tokens_in`` that a server had in its cache, >= 0 (0 where it does not say).
         seconds: wall-clock seconds by step ("candidates", "selector", "keyframes" ...).
         peak_memory_mb: peak memory of the process (or of the GPU, where one is used), MB, or None.
     """
@@ -213,6 +214,7 @@ class Cost:
     model_calls: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_memory_mb: float | None = None
 

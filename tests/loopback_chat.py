@@ -13,7 +13,7 @@ Answer = Callable[[dict[str, Any]], Any]
 
 
 class Server:
-    """A chat endpoint on loopback. ``answer(body)`` gives a text, a status, or bytes of a finished response.
+    """A chat endpoint on loopback. ``answer(body)`` gives a text, a status, bytes of a finished response, or both last.
 
     Attributes:
         log: (body, begin, end, status, usage) of every request, ``end`` when the last byte was sent.
@@ -43,9 +43,9 @@ class Server:
                         self.busy -= 1
 
             def respond(handler, found: Any, entry: dict[str, Any]) -> None:
-                status, content = (
-                    (found, b'{"error": {"message": "as told"}}') if isinstance(found, int) else (200, found)
-                )
+                if isinstance(found, int):
+                    found = found, b'{"error": {"message": "as told"}}'
+                status, content = found if isinstance(found, tuple) else (200, found)
                 if isinstance(content, str):
                     content = json.dumps(completion(content)).encode()
                 entry["usage"] = json.loads(content).get("usage") or {}

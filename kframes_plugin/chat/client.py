@@ -5,6 +5,7 @@ Pictures go as JPEG data URLs, in the one form that every such server reads.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -16,6 +17,8 @@ from urllib.parse import urldefrag, urlsplit
 
 import httpx
 
+from kframes_plugin.chat.dialects import Content, Refused, adapt, is_filtered, read_choice
+from kframes_plugin.chat.http import LONGEST_ANSWER, AnswerTooLarge, OutOfTime, post
 from kframes_plugin.chat.images import with_data_urls
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import Messages
@@ -24,6 +27,7 @@ from kframes_plugin.types import Cost
 KEYS = ("KFRAMES_API_KEY", "OPENAI_API_KEY")  # the first one that is set
 LONGEST_WAIT = 60.0  # seconds before a retry; a server that asks for more is not waited for
 
+_OUT_OF_MONEY = "insufficient_quota"  # OpenAI's 429 that no waiting mends
 _RETRIED = {408, 429, 500, 502, 503, 504}
 
 
@@ -52,6 +56,8 @@ class ChatClient:
         api_key: sent as bearer token to that host only; None: the environment's KFRAMES_API_KEY or OPENAI_API_KEY.
         max_tokens: longest answer, tokens.
         timeout: seconds to wait for the server's next bytes, > 0.
+        total_timeout: seconds for a request and all of its answer, > 0.
+        max_bytes: of an answer, decompressed, > 0.
         retries: how often a failed request is sent again, >= 0: when the server cannot be reached, is busy (429) or
             breaks (5xx).
         backoff: seconds before the first retry; doubled each time, times .5 to 1.5 at random. A server's Retry-After
@@ -68,10 +74,13 @@ class ChatClient:
     api_key: str | None = field(default=None, repr=False)
     max_tokens: int = 1024
     timeout: float = 120.0
+    total_timeout: float = 600.0
+    max_bytes: int = LONGEST_ANSWER
     retries: int = 4
     backoff: float = 0.5
     quality: int = 85
     options: Mapping[str, Any] = field(default_factory=dict)
+    _learned: dict[str, Any] = field(default_factory=dict, init=False, repr=False)  # what this server wants otherwise
 
     def __post_init__(self) -> None:
         try:
@@ -102,7 +111,7 @@ class ChatClient:
         Raises:
             SelectorError: the server cannot be reached, refuses, or does not answer as a chat endpoint does.
         """
-        body = {
+        body: dict[str, Any] = {
             "model": self.model,
             "messages": with_data_urls(messages, quality=self.quality),
             "max_tokens": self.max_tokens,
@@ -110,12 +119,20 @@ class ChatClient:
             "stream": False,
             **self.options,
         }
-        body = {key: value for key, value in body.items() if value is not None}
         response, requests = self._post(body, shown)
-        text, finish, usage = self._answer(response)
-        tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-        cost = Cost(model_calls=requests, tokens_in=tokens[0], tokens_out=tokens[1])
-        return Reply(text, finish == "length", cost)
+        content, usage = self._answer(response)
+        details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
+        cost = Cost(
+            model_calls=requests,
+            tokens_in=_count(usage, "prompt_tokens"),
+            tokens_out=_count(usage, "completion_tokens"),
+            tokens_cached=_count(details, "cached_tokens"),
+        )
+        if content.thought_only and content.finish == "length":
+            raise SelectorError(
+                f"{self.model!r} spent all {self.max_tokens} tokens on thinking and wrote no answer; raise max_tokens"
+            )
+        return Reply(content.text, content.finish == "length", cost)
 
     def _key(self) -> str:
         """The API key; empty where there is none."""
@@ -129,29 +146,43 @@ class ChatClient:
         endpoint = self.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         key = self._key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        requests = 0
         with httpx.Client(timeout=self.timeout, headers=headers, follow_redirects=False) as client:
-            for attempt in range(self.retries + 1):
-                outcome = self._send(client, endpoint, body)
-                if isinstance(outcome, httpx.Response) and outcome.status_code not in _RETRIED:
-                    break
+            attempt = 0
+            while True:
+                sent = {name: value for name, value in {**body, **self._learned}.items() if value is not None}
+                outcome = self._send(client, endpoint, sent)
+                requests += 1
+                if isinstance(outcome, httpx.Response):
+                    wanted = adapt(sent, outcome.status_code, self._said(outcome))
+                    if wanted is not None:  # each field once, so this ends
+                        self._learned.update(wanted)
+                        continue
+                    if outcome.status_code not in _RETRIED or _OUT_OF_MONEY in outcome.text:
+                        break
                 wait = self._wait(attempt, outcome)
                 if attempt == self.retries or wait > LONGEST_WAIT:
                     break
+                attempt += 1
                 time.sleep(wait)
         if not isinstance(outcome, httpx.Response):
             why = f"{type(outcome).__name__}: {outcome}"
             raise SelectorError(f"cannot reach {self.url} ({why}); does the server run, is the URL right?") from outcome
         if not outcome.is_success:
             raise SelectorError(self._refusal(outcome, shown, attempt + 1))
-        return outcome, attempt + 1
+        return outcome, requests
 
     def _send(self, client: httpx.Client, endpoint: str, body: dict[str, Any]) -> httpx.Response | httpx.RequestError:
+        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
         try:
-            return client.post(endpoint, json=body)
-        except httpx.ReadTimeout as error:  # sent again it would take as long again
+            return post(client, endpoint, data, seconds=self.total_timeout, max_bytes=self.max_bytes)
+        except (httpx.ReadTimeout, OutOfTime) as error:  # sent again it would take as long again
+            option = "total_timeout" if isinstance(error, OutOfTime) else "timeout"
             raise SelectorError(
-                f"{self.url} did not answer within {self.timeout:g} s; raise timeout, or lower candidates"
+                f"{self.url} did not answer within {getattr(self, option):g} s; raise {option}, or lower candidates"
             ) from error
+        except (AnswerTooLarge, httpx.DecodingError) as error:
+            raise SelectorError(f"{self.url} does not answer as a chat endpoint does: {error}") from error
         except httpx.RequestError as error:
             return error
 
@@ -171,6 +202,10 @@ class ChatClient:
             return f"{self.url} does not let us in ({status}: {said}); {fix}"
         if status == 404:
             return f"{self.url} has no model {self.model!r}, or no /chat/completions ({said}); check both"
+        if is_filtered(status, response.text):
+            return f"the content filter of {self.url} refused the request ({status}: {said}); other frames may pass"
+        if _OUT_OF_MONEY in response.text:
+            return f"the account at {self.url} has no credit left ({status}: {said})"
         if response.is_redirect:
             return f"{self.url} sends us to {response.headers.get('location')}; use that URL if you trust it"
         if status == 413 or (
@@ -185,21 +220,19 @@ class ChatClient:
             row = response.json()
             error = row.get("error", row.get("detail", row.get("message")))
             said = error.get("message") if isinstance(error, dict) else error
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             said = response.text
         line = " ".join(str(said or response.reason_phrase).split())[:300]
         return line.replace(self._key(), "***") if self._key() else line
 
-    def _answer(self, response: httpx.Response) -> tuple[str, str | None, Any]:
-        """Text, reason of its end, and token counts of a chat completion."""
+    def _answer(self, response: httpx.Response) -> tuple[Content, Any]:
+        """The content and the token counts of a chat completion."""
         try:
             row = response.json()
-            choice = row["choices"][0]
-            content = choice["message"]["content"]
-            if isinstance(content, list):
-                content = "".join(part.get("text", "") for part in content)
-            return str(content or ""), choice.get("finish_reason"), row.get("usage")
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            return read_choice(row["choices"][0]), row.get("usage")
+        except Refused as error:
+            raise SelectorError(f"{self.url} gives no answer: {error}") from error
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise SelectorError(
                 f"{self.url} does not answer as an OpenAI-compatible chat endpoint: {self._said(response)[:120]!r}; is "
                 "this the base URL, ending in /v1 on most servers?"

@@ -45,7 +45,8 @@ def with_data_urls(messages: Messages, *, long_side: int | None = None, quality:
     """Chat messages in OpenAI's form: their pictures as JPEG data URLs, everything else as it is.
 
     Args:
-        messages: with content items ``{"type": "image", "image": PIL image}`` or ``{"type": "image", "jpeg": bytes}``.
+        messages: with content items ``{"type": "image", "image": PIL image}`` or ``{"type": "image", "jpeg": bytes}``;
+            a "uuid" beside them is sent too.
         long_side, quality: as for :func:`jpeg`; bytes are sent as they are.
     """
 
@@ -53,6 +54,7 @@ def with_data_urls(messages: Messages, *, long_side: int | None = None, quality:
         if item["type"] != "image":
             return item
         data = item["jpeg"] if "jpeg" in item else jpeg(item["image"], long_side=long_side, quality=quality)
-        return {"type": "image_url", "image_url": {"url": data_url(data)}}
+        named = {"uuid": item["uuid"]} if "uuid" in item else {}
+        return {"type": "image_url", "image_url": {"url": data_url(data)}, **named}
 
     return [{**message, "content": [sent(item) for item in message["content"]]} for message in messages]

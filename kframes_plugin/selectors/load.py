@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from kframes_plugin.errors import SelectorError, needs_extra
 from kframes_plugin.types import PredictionKind, Selector
@@ -19,15 +21,22 @@ NANO_NOTE = (
 
 
 def load_selector(
-    model: str, *, device: str | None = None, dtype: str = "auto", prediction: PredictionKind | None = None
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: str = "auto",
+    prediction: PredictionKind | None = None,
+    server: Mapping[str, Any] | None = None,
 ) -> Selector:
     """The selector of a name, with the arguments of :meth:`KFrames.from_pretrained`.
 
     Raises:
         SelectorError: it cannot be loaded; the message says what to do.
-        ValueError: an unknown prediction, or one for a selector that has none.
+        ValueError: an unknown prediction or option of a server, or one for a selector that has none.
     """
     model = _long_name(model)
+    if server and not model.startswith(("http://", "https://")):
+        raise ValueError(f"server= is for models behind an http(s) URL; {model!r} is none: leave it out")
     if model == "nano":
         return load_selector(_nano(), device=device, dtype=dtype, prediction=prediction)
     if prediction is not None and (
@@ -61,7 +70,7 @@ def load_selector(
     if model.startswith(("http://", "https://")):
         from kframes_plugin.selectors.remote import RemoteSelector
 
-        return RemoteSelector.from_url(model)
+        return RemoteSelector.from_options(model, {} if server is None else server)
     with needs_extra("torch", f"the model {model!r}"):
         from kframes_plugin.selectors.mllm import MLLMSelector
     return MLLMSelector.from_pretrained(model, device=device, dtype=dtype, prediction=prediction)

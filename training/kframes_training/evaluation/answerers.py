@@ -7,7 +7,7 @@ family (``style="auto"``) kframes' frames may look different from a baseline's, 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -101,8 +101,8 @@ class TransformersAnswerer:
 class RemoteAnswerer:
     """Any OpenAI-compatible endpoint; the letter is read from what it writes."""
 
-    def __init__(self, url: str) -> None:
-        self.server = RemoteSelector.from_url(url, max_tokens=16)
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        self.server = RemoteSelector.from_options(url, {"max_tokens": 16, **({} if options is None else options)})
         self.settings = {"answerer": url}
 
     def __call__(self, item: Item, frames: Sequence[Frame], clips: Sequence[Clip], duration: float) -> Answer:
@@ -140,13 +140,16 @@ class SynthScenesAnswerer:
         return Answer(max(range(len(chances)), key=chances.__getitem__), "", [round(p, 5) for p in chances], cost)
 
 
-def load_answerer(name: str, *, style: Any = "interleaved", device: str | None = None) -> Answerer:
+def load_answerer(
+    name: str, *, style: Any = "interleaved", device: str | None = None, server: Mapping[str, Any] | None = None
+) -> Answerer:
     """The answerer of a name.
 
     Args:
         name: a transformers id or directory; "http(s)://HOST/v1#MODEL"; or "synthscenes:FOLDER".
         style: how frames are given to a transformers model.
         device: of a transformers model.
+        server: options of one behind a URL, as for :meth:`KFrames.from_pretrained`.
 
     Raises:
         SelectorError: it cannot be loaded.
@@ -157,7 +160,9 @@ def load_answerer(name: str, *, style: Any = "interleaved", device: str | None =
             raise ValueError(
                 f"style={style!r} is for models that transformers runs; {name} takes images with their times"
             )
-        return RemoteAnswerer(name) if name.startswith("http") else SynthScenesAnswerer(name.removeprefix(SYNTHSCENES))
+        if name.startswith("http"):
+            return RemoteAnswerer(name, server)
+        return SynthScenesAnswerer(name.removeprefix(SYNTHSCENES))
     return TransformersAnswerer(name, style=style, device=device)
 
 

@@ -82,6 +82,13 @@ def build_parser(prog_name: str) -> argparse.ArgumentParser:
     add("--limit", type=_positive, help="items at most")
     add("--seed", type=int, default=0, help="of selectors that draw lots")
     add("--device", help="cpu, cuda ...; automatic by default")
+    add(
+        "--server-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of models behind a URL: max_tokens=4000, options.top_p=0.9; may come several times",
+    )
     add_run_options(parser)
     add("--json", action="store_true", help="print JSON instead of the tables")
     return parser
@@ -110,6 +117,7 @@ def evaluate(options: argparse.Namespace, *, progress: bool = True) -> tuple[dic
         ValueError: arguments that do not go together, or data that cannot be read.
         SelectorError: a model cannot be loaded.
     """
+    from kframes_plugin.chat.options import read_options
     from kframes_training.evaluation.data import read
     from kframes_training.evaluation.load import Setup, load_plan, parse_selectors
     from kframes_training.evaluation.tables import standard_tables
@@ -127,6 +135,7 @@ def evaluate(options: argparse.Namespace, *, progress: bool = True) -> tuple[dic
         answer_size=options.answer_size,
         seed=options.seed,
         device=options.device,
+        server=read_options(options.server_option),
     )
     data = read(
         options.data, options.videos, kind=options.kind, questions=options.questions, subtitles=options.subtitles

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class Setup:
         style, answer_size: how frames are given to the answerer.
         seed: of selectors that draw lots.
         device: of models; None: automatic.
+        server: options of models behind a URL, as for :meth:`KFrames.from_pretrained`.
         together: queries asked at once, >= 1.
     """
 
@@ -87,6 +88,7 @@ class Setup:
     answer_size: int = ANSWER_SIZE
     seed: int = 0
     device: str | None = None
+    server: Mapping[str, Any] = field(default_factory=dict)
     together: int = 32
 
 
@@ -189,7 +191,7 @@ def load_plan(setup: Setup) -> Plan:
     loaded = [_load(one, setup, models, scorer, (count, size)) for one in names]
     answerer = None
     if setup.answerer is not None:
-        answerer = load_answerer(setup.answerer, style=setup.style, device=setup.device)
+        answerer = load_answerer(setup.answerer, style=setup.style, device=setup.device, server=setup.server)
     return Plan(loaded, ks, scorer, answerer, setup.answer_size, together=setup.together)
 
 
@@ -220,7 +222,10 @@ def _load_clips(one: SelectorName, setup: Setup) -> tuple[KFrames, dict[str, Any
         snap = getattr(selector, "snap_to_cuts", True)  # like all others: it saw only the candidates
         return KFrames(selector, strategy=setup.strategy, snap_to_cuts=snap), settings
     prediction = setup.prediction if one.source is None else None
-    kframes = KFrames.from_pretrained(source, device=setup.device, prediction=prediction, strategy=setup.strategy)
+    server = setup.server if source.startswith(("http://", "https://")) else None
+    kframes = KFrames.from_pretrained(
+        source, device=setup.device, prediction=prediction, server=server, strategy=setup.strategy
+    )
     return kframes, {"model": source, "weights": digest_weights(source), "prediction": prediction}
 
 

@@ -49,7 +49,7 @@ def build_command(
     """Annotate VIDEOS and write a data set. Run it again after a stop: it goes on, and asks nothing twice."""
     try:
         found = sources(videos, data.licence)
-        more = {"json_schema": model.json_schema} if annotator.startswith("http") else {}
+        more = model.of_server() if annotator.startswith("http") else {}
         plan = Plan(
             annotator,
             run.work if run.work is not None else out / ".work",

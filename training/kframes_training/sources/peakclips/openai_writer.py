@@ -12,6 +12,7 @@ import openai
 from openai import AsyncOpenAI
 
 from kframes_plugin.chat.client import KEYS
+from kframes_plugin.chat.dialects import adapt
 from kframes_plugin.chat.images import with_data_urls
 from kframes_training.sources.peakclips.annotator import AnnotatorError, Completion, ItemError, Messages
 
@@ -60,6 +61,7 @@ class OpenAIWriter:
         decided = {**self.fields, "json_schema": json_schema}
         self.id = f"{url} " + " ".join(f"{name}={value}" for name, value in sorted(decided.items()))
         key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")
+        self._learned: dict[str, Any] = {}  # what this server wants otherwise
         self._client = AsyncOpenAI(base_url=base, api_key=key.strip(), timeout=timeout, max_retries=retries)
         self._turn = asyncio.Semaphore(concurrency)
 
@@ -77,9 +79,7 @@ class OpenAIWriter:
         sent: Any = with_data_urls(messages)
         async with self._turn:
             try:
-                raw = await self._client.chat.completions.with_raw_response.create(
-                    model=self.model, messages=sent, **fields
-                )
+                raw = await self._create(sent, fields)
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
                 raise AnnotatorError(
                     f"{self.url} refuses ({_said(error)}); check the model's name and {KEYS[0]}"
@@ -93,6 +93,20 @@ class OpenAIWriter:
             except openai.APIConnectionError as error:
                 raise AnnotatorError(f"cannot reach {self.url} ({_said(error)}); does the server run?") from error
         return self._completion(raw)
+
+    async def _create(self, messages: Any, fields: dict[str, Any]) -> Any:
+        """The response; fields that the server refuses by name are changed, once each, and so from then on."""
+        while True:
+            wanted = {name: value for name, value in {**fields, **self._learned}.items() if value is not None}
+            try:
+                return await self._client.chat.completions.with_raw_response.create(
+                    model=self.model, messages=messages, **wanted
+                )
+            except openai.APIStatusError as error:
+                changed = adapt(wanted, error.status_code, str(error.message))
+                if changed is None:
+                    raise
+                self._learned.update(changed)
 
     async def aclose(self) -> None:
         """Close the connections to the server."""

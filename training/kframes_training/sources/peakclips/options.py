@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from kframes_plugin.chat.options import read_options
 from kframes_training.rows import P1_SCORE, P2_SCORE
 from kframes_training.sources.peakclips.chapters import THRESHOLDS
 from kframes_training.sources.peakclips.pipeline import STEPS
@@ -74,6 +75,23 @@ class ModelOptions:
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer of a model.")] = 2048
     json_schema: Annotated[bool, typer.Option(help="Send the server the form of the answers.")] = True
     device: Annotated[str | None, typer.Option(help="For local models: cpu, cuda ...")] = None
+    server_option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE for a server: timeout=600, retries=9, options.top_p=0.9; several times."),
+    ] = None
+
+    def of_server(self) -> dict[str, Any]:
+        """Options of the writer of a server.
+
+        Raises:
+            ValueError: one that it does not have.
+        """
+        given = read_options(self.server_option or ())
+        if unknown := sorted(given.keys() - {"timeout", "retries", "temperature", "options"}):
+            raise ValueError(
+                f"unknown option {unknown[0]!r} of a server; known are timeout, retries, temperature and options.NAME"
+            )
+        return {"json_schema": self.json_schema, **given}
 
 
 @dataclass(frozen=True)

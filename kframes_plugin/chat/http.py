@@ -1,0 +1,85 @@
+"""One POST with limits that hold in total: seconds from begin to end, and bytes after decompression."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from concurrent.futures import Future
+
+import httpx
+
+LONGEST_ANSWER = 16 << 20  # bytes
+
+
+class AnswerTooLarge(httpx.RequestError):
+    """More bytes than allowed."""
+
+
+class OutOfTime(httpx.RequestError):
+    """The whole exchange took longer than allowed, though single bytes came in time."""
+
+
+def post(
+    client: httpx.Client, url: str, body: bytes, *, seconds: float, max_bytes: int = LONGEST_ANSWER
+) -> httpx.Response:
+    """The response, read to its end.
+
+    Args:
+        client: its own timeout holds for every wait for bytes; a server that sends one byte at a time outlasts it.
+        url: where to.
+        body: JSON.
+        seconds: for everything, from the look-up of the name to the last byte, > 0. When they are over the client is
+            closed.
+        max_bytes: of the answer, as sent and decompressed.
+
+    Raises:
+        httpx.RequestError: no answer; AnswerTooLarge and OutOfTime are such errors too.
+    """
+    outcome: Future[httpx.Response] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(_read(client, url, body, max_bytes))
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name="kframes-post", daemon=True).start()
+    try:
+        return outcome.result(timeout=seconds)
+    except TimeoutError as error:
+        client.close()
+        raise OutOfTime(f"no whole answer within {seconds:g} s") from error
+
+
+def _read(client: httpx.Client, url: str, body: bytes, max_bytes: int) -> httpx.Response:
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip, identity"}
+    with client.stream("POST", url, content=body, headers=headers) as response:
+        data = bytearray()
+        for chunk in response.iter_raw():
+            data += chunk
+            if len(data) > max_bytes:
+                raise AnswerTooLarge(f"its answer has more than {max_bytes:,} bytes")
+        kept = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_THE_BODY]
+        content = _decompress(bytes(data), response.headers.get("content-encoding", "identity"), max_bytes)
+        said = {"reason_phrase": response.extensions.get("reason_phrase", b"")}
+        return httpx.Response(
+            response.status_code, headers=kept, content=content, request=response.request, extensions=said
+        )
+
+
+_OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
+
+
+def _decompress(data: bytes, encoding: str, max_bytes: int) -> bytes:
+    if encoding.strip().lower() in ("", "identity"):
+        return data
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        raise httpx.DecodingError(f"its answer is compressed as {encoding[:40]!r}, which was not asked for")
+    reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    try:
+        plain = reader.decompress(data, max_bytes + 1)
+    except zlib.error as error:
+        raise httpx.DecodingError(f"its answer cannot be decompressed ({error})") from error
+    if len(plain) > max_bytes:
+        raise AnswerTooLarge(f"its answer has more than {max_bytes:,} bytes, decompressed")
+    return plain
