@@ -80,6 +80,9 @@ def select(
     within: Annotated[
         list[str] | None, typer.Option(help="Look only here: 10-20 or 1:30-2:00; may be given several times.")
     ] = None,
+    time_words: Annotated[
+        bool, typer.Option("--time-words/--no-time-words", help='Read times in the query: "in the first minute".')
+    ] = True,
     strategy: Annotated[
         Strategy, typer.Option(help="Inside the clips, dense inside and sparse outside, or neither.")
     ] = "auto",
@@ -103,14 +106,17 @@ def select(
     server_option: ServerOption = None,
 ) -> None:
     """Choose k frames of VIDEO for QUERY."""
+    from kframes_plugin.query.read import is_time_alone
     from kframes_plugin.query.spans import join_spans, to_span
     from kframes_plugin.video import OpenVideo
 
     with OpenVideo(video) as opened:  # before the model, so that a wrong path or span is told at once
         with _wrong_arguments():
             spans = join_spans(map(to_span, within or ()), start, end, opened.duration, opened.path)
+        if time_words and is_time_alone(query, spans, opened.duration, opened.timestamps):
+            model, prediction, server_option = "uniform", None, None  # no model is asked, so none is loaded
         options: dict[str, Any] = {"prediction": prediction, "candidates": candidates, "strategy": strategy}
-        kframes = _loaded(model, server_option, device=device, **options)
+        kframes = _loaded(model, server_option, device=device, time_words=time_words, **options)
         with _wrong_arguments(), _progress_bar() as progress:
             said = _transcript(transcript, speech, language, progress)
             words: WordArguments = {"transcript": said, "language": language}

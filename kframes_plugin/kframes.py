@@ -32,7 +32,10 @@ from kframes_plugin.keyframes import (
     take_keyframes,
     with_strategy,
 )
+from kframes_plugin.query.english import ENGLISH
+from kframes_plugin.query.read import ReadQuery, read_query
 from kframes_plugin.query.spans import Time, check_range, join_spans
+from kframes_plugin.query.time_words import TimeWords
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.load import load_selector
 from kframes_plugin.types import (
@@ -72,6 +75,8 @@ class KFrames:
         snap_to_cuts: move the ends of clips to cuts between the candidates around them, at the cost of some more
             decoded frames: see :func:`~kframes_plugin.clips.snapping.snap_to_cuts`. Without a cut nothing moves.
             When None, what the selector asks for, else False: a function of yours may know its times exactly.
+        time_words: read the times that a query names ("the cat in the first minute") as spans to look at, and ask the
+            selector for the rest. A table of another language does it in that language; False reads none.
         words: ``transcript`` and ``language``: where the words of videos come from, see
             :class:`~kframes_plugin.words.options.WordOptions`. Words are evidence beside the looks that a selector
             scores; where none match the query, the clips are those of looks alone.
@@ -92,6 +97,7 @@ class KFrames:
         frame_size: int | tuple[int, int] | None = None,
         video_options: Mapping[str, Any] | None = None,
         snap_to_cuts: bool | None = None,
+        time_words: bool | TimeWords = True,
         **words: Unpack[WordArguments],
     ) -> None:
         if not callable(selector):
@@ -102,6 +108,7 @@ class KFrames:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
         self.candidate_size = _first(candidate_size, getattr(selector, "frame_size", None), CANDIDATE_SIZE)
         self.sampling = SamplingOptions(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))
+        self.time_words = ENGLISH if time_words is True else time_words or None
         self.snap_to_cuts: bool = getattr(selector, "snap_to_cuts", False) if snap_to_cuts is None else snap_to_cuts
         self.words = WordOptions(**words)
 
@@ -337,14 +344,14 @@ class VideoSession:
         """The same as :meth:`KFrames.select`; the candidate frames are decoded once for all queries."""
         k = check_request(query, k, strategy)
         kframes, spans = self._kframes, join_spans(within, start, end, self.duration, self.video.path)
-        frames = self.candidates(spans)
-        found = kframes.find(frames, query, self.video, within=spans)
-        options = replace(with_strategy(kframes.sampling, strategy), within=tuple(spans))
-        scenes = overlaps(self._scenes[tuple(spans)], spans) if spans else self._scenes[()]
+        times = self.video.timestamps
+        asked = read_query(query, spans, self.duration, times, self.find_scenes, kframes.time_words)
+        frames, found, scenes, selector = self._find(asked)
+        options = replace(with_strategy(kframes.sampling, strategy), within=asked.spans)
         taken = take_keyframes(
             self.video, found, k, options, nearest=found.nearest, scenes=scenes, progress=self._progress
         )
-        notes = tuple(dict.fromkeys((*found.notes, *taken.notes, *self.words.notes)))
+        notes = tuple(dict.fromkeys((*asked.notes, *found.notes, *taken.notes, *self.words.notes)))
         lines, clips = self.words.transcript, [(clip.start, clip.end) for clip in found]
         log_notes(self.video.path, notes)
         cost, self._unpaid = self._unpaid + found.cost + taken.cost, Cost()
@@ -363,9 +370,23 @@ class VideoSession:
             scenes=tuple(scenes),
             candidates=tuple(frame.timestamp for frame in frames),
             sampling=options,
-            selector=kframes.description,
+            selector=selector,
             source=self.video.key,
         )
+
+    def _find(self, asked: ReadQuery) -> tuple[Sequence[Frame], Prediction, Sequence[Span], Mapping[str, Any]]:
+        """The candidates and clips of a query, the scenes around them, and what chose the clips."""
+        if not asked.text:  # times alone: they are the clips, and no selector is asked
+            return (), Prediction(asked.clips), (), {"name": "time words"}
+        frames, spans = self.candidates(asked.spans), asked.spans
+        found = self._kframes.find(frames, asked.text, self.video, within=spans)
+        scenes = overlaps(self._scenes[spans], spans) if spans else self._scenes[()]
+        return frames, found, scenes, self._kframes.description
+
+    def find_scenes(self) -> tuple[Span, ...]:
+        """The scenes of the whole video, as the candidates show them: spans that part [0, duration)."""
+        self.candidates()
+        return self._scenes[()]
 
     def candidates(self, within: Sequence[Span] = ()) -> Candidates:
         """The candidate frames, of the whole video or of some spans, decoded on the first call."""
