@@ -37,7 +37,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-MODELS = "A name of `kframes models`, openclip:ARCH/WEIGHTS, http(s)://HOST/v1#MODEL, a transformers id or a directory."
+MODELS = (
+    "A name of `kframes models`, openclip:ARCH/WEIGHTS, st:ORG/MODEL, http(s)://HOST/v1#MODEL, a transformers id or a "
+    "directory."
+)
 ServerOption = Annotated[
     list[str] | None,
     typer.Option(help="NAME=VALUE for a model behind a URL: max_tokens=4000, options.top_p=0.9; several times."),
@@ -205,7 +208,10 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
 
 @app.command()
 def models(as_json: Json = False) -> None:
-    """List the models that can be chosen by a short name: what each needs, and what this machine can run."""
+    """List the models that can be chosen by a short name: what each needs, and what this machine can run.
+
+    Others by their long name: openclip:ARCH/WEIGHTS, st:ORG/MODEL (sentence-transformers), a transformers id.
+    """
     from kframes_plugin.selectors.models import describe, find_downloads, read_machine, write_table
 
     machine, folder = read_machine(), find_downloads()

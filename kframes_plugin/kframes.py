@@ -127,7 +127,8 @@ class KFrames:
 
         Args:
             model: a short name of ``kframes models`` ("lite", "nano", "scenes", "uniform", "clip", "qwen3-vl-4b" ...);
-                "auto", the best that this machine runs without a download; "openclip:ARCH/WEIGHTS";
+                "auto", the best that this machine runs without a download; "openclip:ARCH/WEIGHTS"; "st:ORG/MODEL" or
+                "st:DIRECTORY", a multimodal encoder of sentence-transformers (extra ``st``);
                 "https://host/v1#model" (an OpenAI-compatible server; key from KFRAMES_API_KEY or OPENAI_API_KEY);
                 otherwise a transformers id or directory, or the directory of a PEFT adapter.
             device: "cpu", "cuda", "cuda:1" ...; automatic when None.

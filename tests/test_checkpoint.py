@@ -47,7 +47,7 @@ def test_a_file_with_some_keys_leaves_the_others_as_they_are(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"time_fromat": "index"}', "unknown key 'time_fromat'; known are candidates"),
+        ('{"time_fromat": "index"}', "unknown key 'time_fromat'; known are answer, candidates"),
         ('{"time_format": "hours"}', "time_format must be one of seconds, index; got 'hours'"),
         ('{"times": "yes"}', "times must be one of True, False; got 'yes'"),
         ('{"candidates": 0}', "candidates must be a whole number >= 1; got 0"),

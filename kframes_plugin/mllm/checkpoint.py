@@ -1,4 +1,7 @@
-"""``kframes.json``: how a checkpoint wants to be used. Written by training, read by ``loading.py``."""
+"""``kframes.json``: how a checkpoint wants to be used. Written by training, read by ``load.py``.
+
+A preset (``mllm/presets``) is such a file for a public checkpoint that brings none: it has the same fields.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,16 @@ from kframes_plugin.prompt import PromptFormat
 from kframes_plugin.types import PREDICTION_KINDS, PredictionKind
 
 FILE_NAME = "kframes.json"
+NO_SCORES = 'reads one score a frame, which native video (input="video") does not have; use prediction="text"'
 
 
 @dataclass(frozen=True)
 class CheckpointSettings:
     """What a checkpoint was trained with. The defaults are for models that were not trained for kframes.
+
+    Saved with the fields of ``format`` beside the others, so a file may hold, for example::
+
+        {"candidates": 224, "frame_size": 352, "input": "video", "answer": "spans", "prompt": "When is {query} shown?"}
 
     Attributes:
         candidates: T, the candidate frames of a video, >= 1. The paper's 256.
@@ -31,10 +39,11 @@ class CheckpointSettings:
             :class:`~kframes_plugin.selectors.mllm.MLLMSelector`.
         scores_layer: the scores of frames are read after this many layers of its language model, >= 1, through the
             final norm and the LM head. None: after all of them, and it was not trained for that prediction.
+        source: where these facts were read, for people.
         format: how prompts and answers are written.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: a value is out of its range, or scores are to be read from native video.
     """
 
     candidates: int = 256
@@ -44,6 +53,7 @@ class CheckpointSettings:
     vocabulary: tuple[str, ...] | None = None
     prediction: PredictionKind = "text"
     scores_layer: int | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         for name in ("candidates", "max_new_tokens"):
@@ -54,7 +64,9 @@ class CheckpointSettings:
             raise ValueError(f"frame_size must be a whole number >= 1 or two of them; got {self.frame_size!r}")
         if self.scores_layer is not None and not _counts(self.scores_layer):
             raise ValueError(f"scores_layer must be a whole number >= 1 or None; got {self.scores_layer!r}")
-        check_prediction(self.prediction)
+        check_prediction(self.prediction, self.format)
+        if not isinstance(self.source, str):
+            raise ValueError(f"source must be a text; got {self.source!r}")
         if self.vocabulary is not None:
             _check_vocabulary(self.vocabulary)
 
@@ -93,10 +105,12 @@ class CheckpointSettings:
         return cls(**settings, format=fmt)
 
 
-def check_prediction(prediction: str) -> PredictionKind:
-    """The prediction, or ValueError with the ones there are."""
+def check_prediction(prediction: str, fmt: PromptFormat) -> PredictionKind:
+    """The prediction, or ValueError with the ones there are for this format."""
     for known in PREDICTION_KINDS:
         if prediction == known:
+            if known != "text" and fmt.input == "video":
+                raise ValueError(f"prediction={known!r} {NO_SCORES}")
             return known
     raise ValueError(f"prediction must be one of {', '.join(PREDICTION_KINDS)}; got {prediction!r}")
 

@@ -1,7 +1,8 @@
 """Messages -> what a model of transformers takes, keeping of one video's frames all that no query changes.
 
 Between two queries on one :class:`Candidates` neither the processor nor the vision tower looks at the frames again:
-only text is tokenised, and only the language model runs. What comes out is the same.
+only text is tokenised, and only the language model runs. What comes out is the same. Frames come as images or as native
+video, whichever the checkpoint reads.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import BatchFeature
 
-from kframes_plugin.prompt import Messages
+from kframes_plugin.prompt import Messages, PromptFormat, frame_content, write_mark
+from kframes_plugin.prompt.styles import Written, show_candidates, style_of
 from kframes_plugin.types import Candidates
 
 
@@ -27,20 +29,39 @@ class FrameMemory:
     features: Any = None
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What transformers calls the parts of one kind of pictures."""
+
+    pixels: str
+    encode: str
+    processor: str
+
+
+_KINDS = {
+    "images": _Kind("pixel_values", "get_image_features", "image_processor"),
+    "video": _Kind("pixel_values_videos", "get_video_features", "video_processor"),
+}
+
+
 class ModelInputs:
     """Turns messages into the inputs of a model.
 
     Args:
         model: an image-text-to-text model of transformers.
         processor: its processor.
-        image_options: for its image processor; see :func:`small_frames`.
+        options: for its image or video processor; see :func:`small_frames`.
+        kind: what the messages show: "images" or "video".
     """
 
-    def __init__(self, model: Any, processor: Any, image_options: dict[str, Any]) -> None:
+    def __init__(
+        self, model: Any, processor: Any, options: dict[str, Any], kind: Literal["images", "video"] = "images"
+    ) -> None:
         self.model = model
         self.processor = processor
-        self.image_options = image_options
-        encode = getattr(model.base_model, "get_image_features", None)
+        self.options = options
+        self.kind = kind
+        encode = getattr(model.base_model, _KINDS[kind].encode, None)
         takes_features = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
         self._encode = encode if takes_features else None
         pad = processor.tokenizer.pad_token_id
@@ -51,25 +72,38 @@ class ModelInputs:
         """Whether several prompts on the same frames can go through the model together: it takes vision features."""
         return self._encode is not None
 
-    def __call__(self, frames: Candidates, prompts: Sequence[Messages]) -> dict[str, Any]:
+    def show(self, frames: Candidates, fmt: PromptFormat) -> Written:
+        """The candidates as chat content, and the metadata of the videos in it; none for images."""
+        if self.kind == "images":
+            return frame_content(frames, fmt), []
+        return show_candidates(frames, frames.duration, style_of(self.processor), lambda time: write_mark(0, time, fmt))
+
+    def __call__(
+        self, frames: Candidates, prompts: Sequence[Messages], videos: Sequence[dict[str, Any]] = ()
+    ) -> dict[str, Any]:
         """Make the inputs of n prompts that all show these frames, on the model's device.
+
+        Args:
+            frames: the candidates.
+            prompts: messages that show them all.
+            videos: the metadata of the videos in a prompt, in their order; none for images.
 
         Returns:
             Token ids, attention mask and token types (n, length), padded on the left so that all prompts end together;
             pixels or vision features of n times the frames.
         """
         memory = frames.cache.setdefault(self, FrameMemory())
-        parts = [self._process(messages, memory) for messages in prompts]
+        parts = [self._process(messages, videos, memory) for messages in prompts]
         if memory.features is None and self._encode is not None:
             self._see(self._encode, parts[0], memory)
         if memory.features is not None:
             for part in parts:
-                part.pop("pixel_values")
+                part.pop(_KINDS[self.kind].pixels)
         inputs = self._placed(_joined(parts, self._pad) if len(parts) > 1 else parts[0])
         if memory.features is None:
             return inputs
         features = _repeated(memory.features, len(parts)) if len(parts) > 1 else memory.features
-        return {**inputs, "mm_encoder_outputs": {"image": features}}
+        return {**inputs, "mm_encoder_outputs": {"image" if self.kind == "images" else "video": features}}
 
     def _see(self, encode: Any, inputs: BatchFeature, memory: FrameMemory) -> None:
         """Let the vision tower look at the frames, and keep its features instead of the pictures."""
@@ -77,40 +111,57 @@ class ModelInputs:
         wanted = inspect.signature(encode).parameters
         with torch.inference_mode():
             memory.features = encode(**{k: placed[k] for k in wanted if k in placed}, return_dict=True)
-        memory.pixels = _without_memory(memory.pixels)
+        memory.pixels = _without_memory(memory.pixels, _KINDS[self.kind].pixels)
 
     def _placed(self, inputs: BatchFeature) -> dict[str, Any]:
         return dict(BatchFeature(dict(inputs)).to(self.model.device, dtype=self.model.dtype))
 
-    def _process(self, messages: Messages, memory: FrameMemory) -> BatchFeature:
+    def _process(self, messages: Messages, videos: Sequence[dict[str, Any]], memory: FrameMemory) -> BatchFeature:
         """All that the processor makes of the messages; it sees the pictures at most once."""
-        processor = copy.copy(self.processor)  # a shallow one, whose image processor remembers
-        processor.image_processor = _Remembering(self.processor.image_processor, memory)
+        processor, name = copy.copy(self.processor), _KINDS[self.kind].processor
+        setattr(processor, name, _Remembering(getattr(self.processor, name), memory))  # of the copy alone
+        options: dict[str, Any] = {"images_kwargs": self.options}
+        if self.kind == "video":
+            processor.chat_template = _without_double_marks(processor)
+            metadata = [dict(video) for video in videos]
+            options = {"videos_kwargs": self.options, "do_sample_frames": False, "video_metadata": metadata}
         inputs: BatchFeature = processor.apply_chat_template(
             messages,
             tokenize=True,
             add_generation_prompt=True,
             return_dict=True,
             return_tensors="pt",
-            processor_kwargs={"images_kwargs": self.image_options},
+            processor_kwargs=options,
         )
         return inputs
 
 
-class _Remembering:
-    """An image processor that looks at its pictures once; every other attribute is the true one's."""
+def _without_double_marks(processor: Any) -> Any:
+    """The chat template; Qwen3-VL's without the marks around a video, since its processor writes them for every pair.
 
-    def __init__(self, image_processor: Any, memory: FrameMemory) -> None:
-        self._image_processor = image_processor
+    transformers 4.57, with which its checkpoints were trained, took the template's marks out; 5.23 leaves them in.
+    """
+    template = processor.chat_template
+    if type(processor).__name__ != "Qwen3VLProcessor" or not isinstance(template, str):
+        return template
+    start, video, end = processor.vision_start_token, processor.video_token, processor.vision_end_token
+    return template.replace(f"{start}{video}{end}", video)
+
+
+class _Remembering:
+    """An image or video processor that looks at its pictures once; every other attribute is the true one's."""
+
+    def __init__(self, true: Any, memory: FrameMemory) -> None:
+        self._true = true
         self._memory = memory
 
     def __call__(self, *args: Any, **kwargs: Any) -> BatchFeature:
         if self._memory.pixels is None:
-            self._memory.pixels = self._image_processor(*args, **kwargs)
+            self._memory.pixels = self._true(*args, **kwargs)
         return BatchFeature(dict(self._memory.pixels))  # a copy: processors take out what the model does not need
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._image_processor, name)
+        return getattr(self._true, name)
 
 
 def _joined(prompts: Sequence[BatchFeature], pad: int) -> BatchFeature:
@@ -142,10 +193,10 @@ def _repeated(features: Any, count: int) -> Any:
     return replace(features, **changed)
 
 
-def _without_memory(pixels: BatchFeature | None) -> BatchFeature | None:
+def _without_memory(pixels: BatchFeature | None, name: str) -> BatchFeature | None:
     """The same shapes, for processors that read them, without the pictures: 200 MB for 256 frames of 224 pixels."""
-    if pixels is not None and isinstance(values := pixels.get("pixel_values"), torch.Tensor):
-        pixels["pixel_values"] = values.new_zeros(()).expand(values.shape)
+    if pixels is not None and isinstance(values := pixels.get(name), torch.Tensor):
+        pixels[name] = values.new_zeros(()).expand(values.shape)
     return pixels
 
 
@@ -162,6 +213,21 @@ def small_frames(image_processor: Any) -> dict[str, Any]:
         options["size"] = {"shortest_edge": (merge * patch) ** 2, "longest_edge": size["longest_edge"]}
     if hasattr(image_processor, "do_image_splitting"):
         options["do_image_splitting"] = False
+    return options
+
+
+def whole_frames(video_processor: Any) -> dict[str, Any]:
+    """Options that keep a video processor from enlarging or shrinking frames, but for rounding to whole patches.
+
+    The size of the candidates has been chosen already. A processor's defaults share a budget over a video: Qwen3-VL's
+    would make 448 frames of 64 tokens smaller.
+    """
+    size = dict(getattr(video_processor, "size", None) or {})
+    options: dict[str, Any] = {}
+    if {"shortest_edge", "longest_edge"} <= set(size) and hasattr(video_processor, "temporal_patch_size"):
+        options["size"] = {"shortest_edge": 1, "longest_edge": 2**40}  # the Qwen and GLM families: pixels in all
+    if hasattr(video_processor, "cap_pixels_per_frame"):
+        options["cap_pixels_per_frame"] = False
     return options
 
 

@@ -17,6 +17,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from kframes_plugin.errors import SelectorError, needs_extra
 from kframes_plugin.mllm.checkpoint import FILE_NAME, CheckpointSettings
+from kframes_plugin.mllm.presets import find_preset, original_name
 
 FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py"]  # never pickled weights
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -24,7 +25,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model on its device, its processor, and what its ``kframes.json`` says (None where it has none)."""
+    """A model on its device, its processor, and what its ``kframes.json`` or preset says; None where it has neither."""
 
     model: Any
     processor: Any
@@ -47,7 +48,7 @@ def load(name: str, *, device: str | None, dtype: str, trust_remote_code: bool =
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
     try:
-        return _load(_folder(name), device or _best_device(), dtype, trust_remote_code)
+        return _load(name, device or _best_device(), dtype, trust_remote_code)
     except (
         OSError,
         ValueError,
@@ -71,10 +72,12 @@ def _folder(name: str) -> Path:
     return Path(snapshot_download(name, allow_patterns=FILES, ignore_patterns=["*/*", "consolidated*"]))
 
 
-def _load(folder: Path, device: str, dtype: str, trust_remote_code: bool) -> Loaded:
-    adapter, base = folder / "adapter_config.json", folder
+def _load(name: str, device: str, dtype: str, trust_remote_code: bool) -> Loaded:
+    folder = _folder(name)
+    adapter, base, names = folder / "adapter_config.json", folder, [name]
     if adapter.is_file():
-        base = _folder(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
+        names.append(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
+        base = _folder(names[-1])
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     model = AutoModelForImageTextToText.from_pretrained(
@@ -87,9 +90,23 @@ def _load(folder: Path, device: str, dtype: str, trust_remote_code: bool) -> Loa
     if base != folder:
         model = _with_adapter(model, folder)
     own_processor = any((folder / file).is_file() for file in ("processor_config.json", "preprocessor_config.json"))
-    processor = AutoProcessor.from_pretrained(folder if own_processor else base, trust_remote_code=trust_remote_code)
-    settings = [path for path in (folder / FILE_NAME, base / FILE_NAME) if path.is_file()]
-    return Loaded(model.eval(), processor, CheckpointSettings.load(settings[0]) if settings else None)
+    processor = AutoProcessor.from_pretrained(
+        folder if own_processor else base,
+        config=model.config,  # where the checkpoint's processor is code of its own: the one of its family
+        trust_remote_code=trust_remote_code,
+    )
+    return Loaded(model.eval(), processor, _settings(folder, base, names))
+
+
+def _settings(folder: Path, base: Path, names: list[str]) -> CheckpointSettings | None:
+    """The checkpoint's ``kframes.json``, else its base's, else the preset of the id that either has."""
+    for file in (folder / FILE_NAME, base / FILE_NAME):
+        if file.is_file():
+            return CheckpointSettings.load(file)
+    for name in (*names, original_name(folder), original_name(base)):
+        if (preset := find_preset(name)) is not None:
+            return preset
+    return None
 
 
 def _with_adapter(model: Any, folder: Path) -> Any:

@@ -10,6 +10,7 @@ from kframes_plugin.prompt.build import (
     duration_of,
     frame_content,
     split_images,
+    write_mark,
 )
 from kframes_plugin.prompt.extract import MAX_REASON
 from kframes_plugin.prompt.parse import MAX_CLIPS, parse_clips
@@ -29,4 +30,5 @@ __all__ = [
     "parse_clips",
     "split_images",
     "write_clips",
+    "write_mark",
 ]

@@ -28,9 +28,16 @@ class PromptFormat:
         instruction: "full" spells the task out, for models not trained for it; "short" gives the bare query.
         reasons: whether clips carry a reason. Without it an answer has about half the tokens.
         times: the temporal prompt: whether every frame's time stands before it. Without, a model has to count.
+        input: "images" gives every frame as an image, its time as text before it; "video" gives all frames as native
+            video with their true times, in the style of the model's family (``prompt/styles.py``).
+        answer: "clips" is the form of kframes, objects with priority and reason; "spans" is start and end in seconds
+            alone, as a JSON list of pairs or in a sentence. All spans are P1.
+        prompt: the whole task in the words that a model was trained on, "{query}" where the query goes; None: the task
+            as ``instruction`` says.
+        time_mark: how a frame's time is written before it, "{time}" where it goes; None: as ``instruction`` says.
 
     Raises:
-        ValueError: a value that is not one of these.
+        ValueError: a value that is not one of these, a text without its place, or candidate numbers for native video.
     """
 
     time_format: Literal["seconds", "index"] = "seconds"
@@ -38,6 +45,10 @@ class PromptFormat:
     instruction: Literal["full", "short"] = "full"
     reasons: bool = True
     times: bool = True
+    input: Literal["images", "video"] = "images"
+    answer: Literal["clips", "spans"] = "clips"
+    prompt: str | None = None
+    time_mark: str | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -46,51 +57,74 @@ class PromptFormat:
             ("instruction", ("full", "short")),
             ("reasons", (True, False)),
             ("times", (True, False)),
+            ("input", ("images", "video")),
+            ("answer", ("clips", "spans")),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}; got {getattr(self, name)!r}")
+        if self.input == "video" and self.time_format == "index":
+            raise ValueError('native video has its times in seconds: input="video" needs time_format="seconds"')
+        for name, place in (("prompt", "{query}"), ("time_mark", "{time}")):
+            text = getattr(self, name)
+            if text is not None and (not isinstance(text, str) or place not in text):
+                raise ValueError(f"{name} must be a text with {place} in it, or None; got {text!r}")
 
 
 DEFAULT_FORMAT = PromptFormat()
 
 
-def build_messages(frames: Sequence[Frame], query: str, fmt: PromptFormat = DEFAULT_FORMAT) -> Messages:
+def build_messages(
+    frames: Sequence[Frame],
+    query: str,
+    fmt: PromptFormat = DEFAULT_FORMAT,
+    shown: Sequence[dict[str, Any]] | None = None,
+) -> Messages:
     """The chat messages that ask a multimodal model for the key clips.
 
     Args:
         frames: the candidate frames in time order, at least one.
         query: what to look for.
         fmt: how the model was taught to read.
+        shown: chat content that shows the frames; None: :func:`frame_content`. Needed for ``fmt.input="video"``, which
+            depends on the model's family.
 
     Returns:
-        One user message. Its content holds for every frame ``{"type": "text", "text": time}`` (with ``fmt.times``)
-        and ``{"type": "image", "image": PIL image}``, and the query as text after and/or before them.
+        One user message: the content that shows the frames, and the query as text after and/or before it.
 
     Raises:
-        ValueError: no frames, or an empty query.
+        ValueError: no frames, an empty query, or native video without ``shown``.
     """
     if not frames:
         raise ValueError("build_messages needs at least one frame; got none")
     if not query.strip():
         raise ValueError("the query is empty; say in words what to look for")
-    content = frame_content(frames, fmt)
-    task = query if fmt.instruction == "short" else _instruction(frames, query, fmt)
+    content = frame_content(frames, fmt) if shown is None else list(shown)
+    if fmt.prompt is not None:
+        task, gap = fmt.prompt.replace("{query}", query), ""
+    else:
+        task, gap = query if fmt.instruction == "short" else _instruction(frames, query, fmt), "\n"
     before = fmt.query_position == "before"
-    content = [_text(task + "\n"), *content] if before else [*content, _text("\n" + task)]
+    content = [_text(task + gap), *content] if before else [*content, _text(gap + task)]
     if fmt.query_position == "both":
         content = [_text(query + "\n"), *content]
     return [{"role": "user", "content": content}]
 
 
 def frame_content(frames: Sequence[Frame], fmt: PromptFormat = DEFAULT_FORMAT) -> list[dict[str, Any]]:
-    """The frames as chat content: each one's time as text, then its image; a closing mark in index mode."""
+    """The frames as chat content: each one's time as text, then its image; a closing mark in index mode.
+
+    Raises:
+        ValueError: ``fmt.input`` is "video".
+    """
+    if fmt.input == "video":
+        raise ValueError('input="video" is for models that kframes runs itself, not here; use input="images"')
     if not fmt.times:
         return [{"type": "image", "image": frame.image} for frame in frames]
     content: list[dict[str, Any]] = []
     for index, frame in enumerate(frames):
-        content += [_text(_mark(index, frame.timestamp, fmt)), {"type": "image", "image": frame.image}]
+        content += [_text(write_mark(index, frame.timestamp, fmt)), {"type": "image", "image": frame.image}]
     if fmt.time_format == "index":
-        content.append(_text(_mark(len(frames), duration_of(frames), fmt)))
+        content.append(_text(write_mark(len(frames), duration_of(frames), fmt)))
     return content
 
 
@@ -120,9 +154,11 @@ def _text(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
-def _mark(index: int, timestamp: float, fmt: PromptFormat) -> str:
+def write_mark(index: int, timestamp: float, fmt: PromptFormat) -> str:
     """The time of a frame as the model reads it; the long form is the one Qwen3-VL was trained on."""
     time = str(index) if fmt.time_format == "index" else f"{timestamp:.{DECIMALS}f}"
+    if fmt.time_mark is not None:
+        return fmt.time_mark.replace("{time}", time)
     if fmt.instruction == "short":
         return time
     return f"<frame {time}>" if fmt.time_format == "index" else f"<{time} seconds>"
@@ -136,11 +172,18 @@ def _instruction(frames: Sequence[Frame], query: str, fmt: PromptFormat) -> str:
         timing = "Before each frame stands its time."
     else:
         timing = "The frames are numbered from 0." if fmt.time_format == "index" else "They are evenly spaced."
+    if fmt.input == "video":
+        timing = "The video has its times."
+    if fmt.answer == "spans":
+        form = f"[start, end] pairs in {unit.removesuffix('s')}s: [[start, end], [start, end]]."
+    else:
+        form = (
+            f'clips, the best first:\n[{{"start": {unit}, "end": {unit}, "priority": "P1" or "P2"{reason}}}]\n'
+            '"P1" clips answer the query, "P2" clips help.'
+        )
     return (
         f"These are {len(frames)} frames of a video of {duration_of(frames):.{DECIMALS}f} seconds. {timing}\n"
         "Which clips of the video must be seen to answer this query?\n"
         f"Query: {query}\n"
-        "Answer with nothing but a JSON list of clips, the best first:\n"
-        f'[{{"start": {unit}, "end": {unit}, "priority": "P1" or "P2"{reason}}}]\n'
-        f'"P1" clips answer the query, "P2" clips help.{exclusive} If nothing matches, answer [].'
+        f"Answer with nothing but a JSON list of {form}{exclusive} If nothing matches, answer []."
     )

@@ -23,6 +23,8 @@ MAX_REASON = 200  # characters: about 20 words and 50 tokens
 MAX_TEXT = 30_000  # characters; 64 clips with long reasons have 20,000. The rest is not read: time stays bounded
 
 UNREADABLE = "answer-unreadable"  # the code of a note
+REPAIRED = "answer-repaired"
+AS_SPANS = "as spans"  # in place of REPAIRED, until notes() is asked: a repair where spans alone were not asked for
 
 # What models call the four keys of a clip, without case, blanks and underscores; "span" is start and end in one,
 # "length" may stand for the end.
@@ -76,13 +78,17 @@ class Answer:
     clips: list[RawClip] = field(default_factory=list)
     repairs: Counter[Note] = field(default_factory=Counter)
 
-    def repaired(self, what: str, code: str = "answer-repaired") -> None:
+    def repaired(self, what: str, code: str = REPAIRED) -> None:
         """Count a repair, in words that say what was done."""
         self.repairs[Note(code, f"answer: {what}")] += 1
 
-    def notes(self) -> list[Note]:
-        """One note for each kind of repair."""
-        return [Note(one.code, one.text + (f" ({n} times)" if n > 1 else "")) for one, n in self.repairs.items()]
+    def notes(self, *, spans: bool = False) -> list[Note]:
+        """One note for each kind of repair; with ``spans``, it is none that spans alone are written."""
+        told = [(one, count) for one, count in self.repairs.items() if not (spans and one.code == AS_SPANS)]
+        return [
+            Note(REPAIRED if one.code == AS_SPANS else one.code, one.text + (f" ({count} times)" if count > 1 else ""))
+            for one, count in told
+        ]
 
 
 def read_answer(text: str, *, prose: bool = True) -> Answer:
@@ -97,7 +103,7 @@ def read_answer(text: str, *, prose: bool = True) -> Answer:
     if part.thought:
         answer.repaired("skipped the thinking before it")
     if part.cut_off:
-        code = "answer-repaired" if part.text.strip() else UNREADABLE
+        code = REPAIRED if part.text.strip() else UNREADABLE
         answer.repaired("the thinking was cut off before an answer came", code)
     if part.marked:
         answer.repaired("took the marked answer out of the text around it")
@@ -107,7 +113,7 @@ def read_answer(text: str, *, prose: bool = True) -> Answer:
     values, repairs = _values(text, prose)
     found = [(value, inner) for value in values if (inner := _read_value(value)).clips or value == []]
     if not found and prose and (spans := read_prose(text)):
-        answer.repaired("read the times out of prose")
+        answer.repaired("read the times out of prose", AS_SPANS)
         answer.clips += [RawClip(span.start, span.end, _tell_priority(span.priority, answer), None) for span in spans]
         return answer
     answer.repairs += repairs
@@ -239,7 +245,7 @@ def _clip(value: Any, answer: Answer, priority: Any) -> RawClip | None:
         return None
     if span is None:
         return None
-    answer.repaired("read a clip that is no object with start and end")
+    answer.repaired("read a clip that is no object with start and end", AS_SPANS)
     words = [item for item in rest if isinstance(item, str) and not _priority(item)]
     tags = [item for item in rest if _priority(item)]
     return RawClip(*span, _tell_priority(tags[0] if tags else priority, answer), words[0] if words else None)
@@ -289,8 +295,11 @@ def _tell_priority(value: Any, answer: Answer) -> Priority:
     if value in ("P1", "P2"):
         return "P1" if value == "P1" else "P2"
     known = _priority(value)
-    answer.repaired("read another spelling of a priority" if known else "took a missing or unknown priority as P1")
-    return known or "P1"
+    if known is None:
+        answer.repaired("took a missing or unknown priority as P1", AS_SPANS)
+        return "P1"
+    answer.repaired("read another spelling of a priority")
+    return known
 
 
 def _span(value: Any) -> tuple[float, float] | None:

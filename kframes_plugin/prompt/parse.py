@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kframes_plugin.clips.geometry import candidate_edges
 from kframes_plugin.prompt.build import DEFAULT_FORMAT, PromptFormat
-from kframes_plugin.prompt.extract import MAX_REASON, Answer, RawClip, read_answer, tidy_text
+from kframes_plugin.prompt.extract import AS_SPANS, MAX_REASON, Answer, RawClip, read_answer, tidy_text
 from kframes_plugin.prompt.repair import disjoint, fit, in_seconds
 from kframes_plugin.prompt.write import needed
 from kframes_plugin.types import Clip, Prediction, Span
@@ -43,7 +43,8 @@ def parse_clips(
 
     Returns:
         Disjoint clips inside [0, duration], P1 before P2 and otherwise in the order written. No clips and no
-        note: the model answered ``[]``. No clips and a note: nothing usable was written.
+        note: the model answered ``[]``. No clips and a note: nothing usable was written. Where ``fmt.answer`` is
+        "spans", that clips lack priority and reason, and that spans stand in a sentence, is no repair.
 
     Raises:
         ValueError: duration is not positive, or index mode without times.
@@ -58,12 +59,13 @@ def parse_clips(
         span = in_seconds((raw.start, raw.end), edges, answer) if indexed else (raw.start, raw.end)
         if fitted := fit(span, duration, edges if times else None, answer):
             clips.append(_clip(raw, fitted, fmt, max_reason, answer))
-    return Prediction(disjoint(clips, max_clips, answer), notes=answer.notes())
+    kept = disjoint(clips, max_clips, answer)
+    return Prediction(kept, notes=answer.notes(spans=fmt.answer == "spans"))
 
 
 def _clip(raw: RawClip, span: Span, fmt: PromptFormat, max_reason: int, answer: Answer) -> Clip:
     if raw.reason is None and fmt.reasons:
-        answer.repaired("left the missing reason of a clip empty")
+        answer.repaired("left the missing reason of a clip empty", AS_SPANS)
     reason = tidy_text(raw.reason or "", max_reason)
     if reason != (raw.reason or ""):
         answer.repaired("tidied or shortened a reason")

@@ -2,7 +2,7 @@
 
     [{"start":61.0,"end":74.5,"priority":"P1","reason":"the goal"}]
 
-This is the target of training; ``parse_clips`` reads it back.
+Where spans alone are asked for it is ``[[61.0,74.5]]``. This is the target of training; ``parse_clips`` reads it back.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from kframes_plugin.prompt.build import DECIMALS, DEFAULT_FORMAT, PromptFormat
 from kframes_plugin.prompt.extract import MAX_REASON, tidy_text
@@ -33,10 +34,13 @@ def write_clips(
             mode a clip takes the candidates whose timestamps lie in it, or the one that stands for its middle.
         times: timestamps of the candidates, seconds, ascending; needed in index mode.
     """
-    rows = []
+    rows: list[Any] = []
     for clip in clips:
         start, end = _indices(clip, needed(times)) if fmt.time_format == "index" else _tenths(clip)
-        row = {"start": start, "end": end, "priority": clip.priority}
+        if fmt.answer == "spans":
+            rows.append([start, end])
+            continue
+        row: dict[str, Any] = {"start": start, "end": end, "priority": clip.priority}
         rows.append({**row, "reason": tidy_text(clip.reason, MAX_REASON)} if fmt.reasons else row)
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 

@@ -40,7 +40,7 @@ def load_selector(
     if model == "nano":
         return load_selector(_nano(), device=device, dtype=dtype, prediction=prediction)
     if prediction is not None and (
-        model in ("uniform", "scenes", "lite", "words") or model.startswith(("openclip:", "http:", "https:"))
+        model in ("uniform", "scenes", "lite", "words") or model.startswith(("openclip:", "st:", "http:", "https:"))
     ):
         raise ValueError(
             f"prediction={prediction!r} is for models that kframes runs itself (nano, or one of transformers); "
@@ -67,6 +67,10 @@ def load_selector(
         from kframes_plugin.selectors.similarity import SimilaritySelector
 
         return SimilaritySelector.from_pretrained(model.removeprefix("openclip:"), device=device, dtype=dtype)
+    if model.startswith("st:"):
+        from kframes_plugin.selectors.sentence_embedder import load_sentence_embedder
+
+        return load_sentence_embedder(model.removeprefix("st:"), device=device, dtype=dtype)
     if model.startswith(("http://", "https://")):
         from kframes_plugin.selectors.remote import RemoteSelector
 

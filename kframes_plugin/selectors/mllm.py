@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 
 from kframes_plugin.clips.from_scores import PROBABILITY, clips_from_scores
 from kframes_plugin.errors import SelectorError
-from kframes_plugin.mllm.checkpoint import CheckpointSettings, check_prediction
+from kframes_plugin.mllm.checkpoint import NO_SCORES, CheckpointSettings, check_prediction
 from kframes_plugin.mllm.frame_scores import frame_scores, merged_clips
 from kframes_plugin.mllm.generate import write
-from kframes_plugin.mllm.inputs import ModelInputs, small_frames, without_control_tokens
+from kframes_plugin.mllm.inputs import ModelInputs, small_frames, whole_frames, without_control_tokens
 from kframes_plugin.mllm.load import load
 from kframes_plugin.mllm.threads import is_small, one_thread
 from kframes_plugin.mllm.vocabulary import in_known_case, refusal
 from kframes_plugin.prompt import PromptFormat, build_messages, duration_of, parse_clips
+from kframes_plugin.prompt.styles import style_of
 from kframes_plugin.types import Candidates, Cost, Frame, Note, Prediction, PredictionKind
 
 IDS = "input_ids"
@@ -83,14 +84,16 @@ class MLLMSelector:
 
         Raises:
             SelectorError: the processor has no chat template or takes no images.
-            ValueError: an unknown prediction, or a batch_size below 1.
+            ValueError: an unknown prediction, scores from native video, or a batch_size below 1.
         """
         self.model = model
         self.processor = processor
         self.settings = settings if settings is not None else CheckpointSettings()
         self.candidates = self.settings.candidates
         self.frame_size = self.settings.frame_size
-        self.prediction = check_prediction(prediction if prediction is not None else self.settings.prediction)
+        self.prediction = check_prediction(
+            prediction if prediction is not None else self.settings.prediction, self.settings.format
+        )
         self.name = name if name is not None else type(model).__name__
         if getattr(processor, "image_processor", None) is None:
             raise SelectorError(f"{self.name} reads no images; choose a model for image-text-to-text")
@@ -99,15 +102,21 @@ class MLLMSelector:
                 f"{self.name} has no chat template, so no prompt can be written; choose the instruct or chat version, "
                 "or set processor.chat_template"
             )
-        self._inputs = ModelInputs(
-            model, processor, small_frames(processor.image_processor) if settings is None else {}
-        )
+        self._inputs = ModelInputs(model, processor, self._options(settings), self.settings.format.input)
         self._is_small = is_small(model)
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be >= 1 or None; got {batch_size!r}")
         together = batch_size if batch_size is not None else BATCH if self._is_small else 1
         self.batch_size = together if self._inputs.takes_batches else 1
         self._lock = threading.Lock()  # the model keeps state while it writes
+
+    def _options(self, settings: CheckpointSettings | None) -> dict[str, Any]:
+        """What the image or video processor is told; images of a checkpoint with settings are made as in training."""
+        if self.settings.format.input == "images":
+            return small_frames(self.processor.image_processor) if settings is None else {}
+        if style_of(self.processor) == "interleaved":
+            raise SelectorError(f'{self.name} has no place for videos, so input="video" is not for it; use "images"')
+        return whole_frames(self.processor.video_processor)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the lock, so that worker processes get the model with its weights."""
@@ -132,7 +141,8 @@ class MLLMSelector:
         """Load a model by name.
 
         Args:
-            name: hub id or local directory of a model, or of a PEFT adapter. Its ``kframes.json`` is followed.
+            name: hub id or local directory of a model, or of a PEFT adapter. Its ``kframes.json`` is followed, else
+                its preset (``mllm/presets``) where it has one.
             device: "cpu", "cuda", "cuda:1", "auto" (spread over all GPUs); None: the GPU where there is one.
             dtype: "float32", "bfloat16", "float16"; "auto": bfloat16 on a GPU, float32 on a CPU.
             settings: used instead of the checkpoint's ``kframes.json``.
@@ -217,9 +227,11 @@ class MLLMSelector:
             (queries, T) in 0..1: the probability that the frame is of top priority, and 0.6 of that of secondary.
 
         Raises:
-            SelectorError: as for a call; or the model's image tokens cannot be told apart.
+            SelectorError: as for a call; or the model's image tokens cannot be told apart, or it reads native video.
         """
         asked = [self._as_trained(without_control_tokens(self.processor, query)) for query in queries]
+        if self.settings.format.input == "video":
+            raise SelectorError(f"{self.name}: frame_scores {NO_SCORES}")
         scored = self._score(_as_candidates(frames), asked)
         return np.stack([scores for scores, _ in scored]) if scored else np.zeros((0, len(frames)))
 
@@ -284,7 +296,8 @@ class MLLMSelector:
 
     def _encode(self, frames: Candidates, queries: Sequence[str], fmt: PromptFormat, room: int) -> dict[str, Any]:
         """The model's inputs for some queries, if it can hold each and ``room`` more tokens."""
-        inputs = self._inputs(frames, [build_messages(frames, query, fmt) for query in queries])
+        shown, videos = self._inputs.show(frames, fmt)
+        inputs = self._inputs(frames, [build_messages(frames, query, fmt, shown) for query in queries], videos)
         length = inputs[IDS].shape[1]
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if limit and length + room > limit:

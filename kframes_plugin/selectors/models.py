@@ -98,11 +98,11 @@ def _mllm(name: str, repository: str, use: str, parameters: float, gpu_memory: f
 
 
 _READS = "reads the frames and their times, writes reasons: actions, order, questions"
-_GROUNDS = "trained to name all spans of a query; asked with the prompt of kframes"
+_GROUNDS = "trained to name all spans of a query; asked with its own prompt, as native video"
 
 # From the plainest to the best for a query on real footage; "auto" takes the last that runs. The order from "clip" on
 # follows published results (TimeLens2, arXiv 2607.17423; TimeLens, arXiv 2512.14698): kframes has not measured it.
-# Marlin-2B is left out: no facts about its prompt and answers were at hand.
+# Marlin-2B is left out: see mllm/presets.
 MODELS = (
     _bundled("uniform", "spreads the frames evenly; does not read the query", 0, 0.1, 0.3),
     _bundled("scenes", "one clip a scene; does not read the query", 0, 0.1, 4.4),

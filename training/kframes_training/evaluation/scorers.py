@@ -235,8 +235,8 @@ def load_scorer(
     """The scorer of a name.
 
     Args:
-        name: "lite"; "openclip:ARCH/WEIGHTS"; a file of given scores (.jsonl); or "nano", a directory or a
-            transformers id (its prediction of frames).
+        name: "lite"; "openclip:ARCH/WEIGHTS"; "st:ORG/MODEL"; a file of given scores (.jsonl); or "nano", a directory
+            or a transformers id (its prediction of frames).
         candidates: T; None: what the scorer asks for.
         device: as for :meth:`KFrames.from_pretrained`.
         known: selectors that are loaded already, by name: a large model is not loaded twice.
@@ -251,7 +251,9 @@ def load_scorer(
         return GivenScores(Path(name))
     selector = (known or {}).get(name)
     if selector is None:
-        prediction: PredictionKind | None = None if name == "lite" or name.startswith("openclip:") else "scores"
+        prediction: PredictionKind | None = (
+            None if name == "lite" or name.startswith(("openclip:", "st:")) else "scores"
+        )
         selector = load_selector(name, device=device, prediction=prediction)
     if isinstance(selector, LiteSelector):
         return LiteScorer(selector, candidates)
@@ -260,5 +262,6 @@ def load_scorer(
     if isinstance(selector, MLLMSelector):
         return ModelScorer(selector, name, candidates)
     raise ValueError(
-        f"{name!r} gives no scores of frames; use lite, openclip:ARCH/WEIGHTS, nano, a model, or a .jsonl file"
+        f"{name!r} gives no scores of frames; use lite, openclip:ARCH/WEIGHTS, st:ORG/MODEL, nano, a model, or a "
+        ".jsonl file"
     )

@@ -118,11 +118,11 @@ def make_key(*parts: Any) -> str:
 
 def digest_weights(name: str) -> str | None:
     """A digest of the weights and settings behind a model's name, where they lie in a folder here; else None."""
-    folder = NANO if name == "nano" else Path(name.removeprefix("openclip:"))
+    folder = NANO if name == "nano" else Path(name.removeprefix("openclip:").removeprefix("st:"))
     if not folder.is_dir():
         return None
     digest = hashlib.sha256()
-    for path in [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("*.json"))]:
+    for path in [*sorted(folder.rglob("*.safetensors")), *sorted(folder.rglob("*.json"))]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
