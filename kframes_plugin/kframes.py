@@ -261,19 +261,22 @@ class KFrames:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: for worker processes.
+        """What is pickled, for worker processes; the selector as bytes, so that it is pickled once.
 
         Raises:
             TypeError: the selector cannot be pickled.
         """
         try:
-            pickle.dumps(self.selector)
+            selector = pickle.dumps(self.selector)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise TypeError(
                 f"this KFrames cannot be pickled, for its selector cannot ({error}); use a function of a module, an "
                 "object that can be pickled, or make the KFrames in each process"
             ) from error
-        return self.__dict__
+        return {**self.__dict__, "selector": selector}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "selector": pickle.loads(state["selector"])}
 
     def select_many(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -171,14 +171,27 @@ def test_chosen_candidates_become_clips() -> None:
     assert join_chosen([], [1.0], 2.0) == []
 
 
-def test_results_by_hand(tmp_path: Path, items: list[Item], videos: Path) -> None:
+class ByHand(NamedTuple):
+    """Three selectors on three items, one missing and one broken video."""
+
+    outcome: Outcome
+    report: dict[str, Any]
+    answerer: SeesNumbers
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path, items: list[Item], videos: Path) -> ByHand:
     gone, broken = Item("c1", videos / "gone.mp4", "x"), Item("d1", videos / "broken.mp4", "first")
     data = Data("own", (*items, gone, broken), ("row 9: nothing",))
     answerer = SeesNumbers()
     plan = Plan([kframes_selector(), baseline("uniform_midpoint", label="uniform"), oracle()], [2], answerer=answerer)
     outcome = run(plan, data.present, tmp_path)
     report = build_report(outcome, data, plan, against=["uniform"], **ABOUT)
+    return ByHand(outcome, report, answerer)
 
+
+def test_frames_and_answers_by_hand(by_hand: ByHand) -> None:
+    outcome, _, answerer = by_hand
     frames = {(row["item"].id, row["selector"]): row["frames"]["free"]["2"] for row in outcome.rows}
     assert frames["a1", "uniform"] == [5.0, 15.0]  # the middles of the two halves
     assert frames["b1", "uniform"] == [7.5, 22.5]
@@ -192,6 +205,9 @@ def test_results_by_hand(tmp_path: Path, items: list[Item], videos: Path) -> Non
     assert [right[name, "oracle"] for name in ("a1", "a2", "b1")] == [1, 1, 1]
     assert answerer.asked == len({(i, tuple(f)) for (i, _), f in frames.items()})  # the same frames are asked once
 
+
+def test_results_by_hand(by_hand: ByHand) -> None:
+    report = by_hand.report
     table = {(row["selector"], row["group"], row["k"]): row for row in report["table"] if row["pool"] == "free"}
     assert table["uniform", "all", 2]["right"][0] == pytest.approx(1 / 3)
     assert table["uniform", "all", 2]["right"][3] == 3
@@ -211,6 +227,9 @@ def test_results_by_hand(tmp_path: Path, items: list[Item], videos: Path) -> Non
     assert row["difference"][0] == pytest.approx(2 / 3)
     assert (row["only_one"], row["only_other"], row["p"]) == (2, 0, 0.5)  # two coins, both heads or both tails
 
+
+def test_what_could_not_be_measured_stands_first(by_hand: ByHand, videos: Path) -> None:
+    report = by_hand.report
     assert report["data"]["missing"] == [str(videos / "gone.mp4")]
     assert list(report["data"]["unreadable"]) == [str(videos / "broken.mp4")]
     assert report["data"]["odd"] == ["row 9: nothing"]

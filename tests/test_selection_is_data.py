@@ -124,3 +124,25 @@ def test_a_kframes_that_cannot_be_pickled_says_why():
     with pytest.raises(TypeError, match="cannot be pickled, for its selector cannot") as error:
         pickle.dumps(KFrames(lambda frames, query: []))
     assert "\n" not in str(error.value)
+
+
+class Counted:
+    """A selector that counts how often it is pickled."""
+
+    pickled = 0
+
+    def __call__(self, frames, query):
+        return []
+
+    def __getstate__(self):
+        Counted.pickled += 1
+        return {"left": 3}
+
+
+def test_a_kframes_pickles_its_selector_once():
+    kf = KFrames(Counted(), candidates=7)
+    again = pickle.loads(pickle.dumps(kf))
+    assert Counted.pickled == 1
+    assert again.selector.left == 3
+    assert (again.candidates, again.sampling) == (7, kf.sampling)
+    assert isinstance(kf.selector, Counted), "the first is as it was"

@@ -222,33 +222,21 @@ def gemma4(path: Path) -> Path:
     )
     text = {**_text(words, 2, None), "head_dim": 16, "global_head_dim": 16, "hidden_size_per_layer_input": 8}
     del text["rope_parameters"]
-    ids = {
-        name: words.convert_tokens_to_ids(token)
-        for name, token in {
-            "image_token_id": "<|image|>",
-            "video_token_id": "<|video|>",
-            "boi_token_id": "<|image>",
-            "eoi_token_id": "<image|>",
-            "audio_token_id": "<|audio|>",
-            "boa_token_id": "<|audio>",
-            "eoa_token_index": "<audio|>",
-        }.items()
-    }
+    names = ("image_token_id", "video_token_id", "boi_token_id", "eoi_token_id")
+    ids = dict(zip(names, words.convert_tokens_to_ids(["<|image|>", "<|video|>", "<|image>", "<image|>"]), strict=True))
+    heads = {"num_key_value_heads": 2, "head_dim": 16, "patch_size": 16, "position_embedding_size": 512}
     config = Gemma4Config(
         text_config={
             **text,
             "vocab_size_per_layer_input": len(words),
             "layer_types": ["sliding_attention", "full_attention"],
         },
-        vision_config={
-            **VISION,
-            "num_key_value_heads": 2,
-            "head_dim": 16,
-            "patch_size": 16,
-            "position_embedding_size": 512,
-        },
+        vision_config={**VISION, **heads},
         audio_config=None,
         **ids,
+        audio_token_id=words.convert_tokens_to_ids("<|audio|>"),
+        boa_token_id=words.convert_tokens_to_ids("<|audio>"),
+        eoa_token_index=words.convert_tokens_to_ids("<audio|>"),
     )
     processor = Gemma4Processor(
         feature_extractor=Gemma4AudioFeatureExtractor(),

@@ -61,8 +61,6 @@ def make_video(
     options: Mapping[str, str] | None = None,
     pixel_format: str = "yuv420p",
     rotation: int = 0,
-    rate: int = 25,
-    container: str | None = None,
     muxer_options: Mapping[str, str] | None = None,
 ) -> Path:
     """Write frames 0, 1, 2 ... with these time stamps (ticks of ``time_base``, rising).
@@ -70,8 +68,8 @@ def make_video(
     ``size`` is the stored one; with ``rotation`` (degrees clockwise) players turn the picture, and it is stored
     turned the other way, so that people see it upright.
     """
-    with av.open(str(path), "w", format=container, options=dict(muxer_options or {})) as output:
-        stream = output.add_stream(codec, rate=rate, options=dict(options or {}))
+    with av.open(str(path), "w", options=dict(muxer_options or {})) as output:
+        stream = output.add_stream(codec, rate=25, options=dict(options or {}))
         stream.width, stream.height, stream.pix_fmt = *size, pixel_format
         stream.codec_context.time_base = time_base
         stream.codec_context.gop_size = gop

@@ -300,13 +300,8 @@ class Bench:
             if chosen[key]:
                 frames = [shown[time] for time in chosen[key]]
                 answer = self.plan.answerer(item, frames, clips, row["duration"])
-            rows.append({"key": key, **json_answer(answer)})
+            rows.append({"key": key, **asdict(answer), "chances": list(answer.chances)})
         return rows
-
-
-def json_answer(answer: Answer) -> Row:
-    """Plain JSON values."""
-    return {"choice": answer.choice, "text": answer.text, "chances": list(answer.chances), "cost": asdict(answer.cost)}
 
 
 def collect_rows(plan: Plan, task: Task) -> Iterator[Row]:
