@@ -187,8 +187,12 @@ FOREIGN: list[tuple[str, Spans]] = [
     ('{"clips": [{"time": "61.0s - 74.5s", "reason": "from 3s to 9s nothing"}]}', ONE),
     ('{"61.0 - 74.5": "goal"}', ONE),
     ('{"1:01 - 1:14": "goal"}', CLOCK),
+    ("between the 61 second mark and the 74.5 second mark", ONE),
+    ("clip: {61.0, 74.5}", ONE),
+    ("seconds: 61-74.5", ONE),
 ]
 NOTHING = [
+    "The final score, 10:12 - 11:13, is shown.",
     "2024-11-26",
     "They won 3-1.",
     "won 21-19 in the end",

@@ -19,7 +19,7 @@ _EDGE = r"[\s<>\[\](){}\"'`*]{0,6}"
 _BEFORE_TIME = (
     r"(?:(?:about|around|roughly|approximately|approx\.?|the|t\s?=|@|timestamps?|time|seconds?|minutes?|第)\s{0,2})?"
 )
-_GAP = rf"\.?{_EDGE}"
+_GAP = rf"(?:\s(?:mark|point))?\.?{_EDGE}"
 _LINKS = {  # what may stand between two times, the first that fits counts
     "dash": rf"{_GAP}(?:-{{1,2}}>?|→|=>|~|\.{{2,3}}){_EDGE}{_BEFORE_TIME}",
     "to": rf"{_GAP}(?:,\s)?(?:to|until|till?|thru|through|up to|bis|à|a|al|ate|até|hasta|jusqu['’]?à|do|tot|по|до|đến"
@@ -76,7 +76,7 @@ _OTHER_CLOCKS = re.compile(
     r"(?:\b(?:genesis|exodus|leviticus|numbers|deuteronomy|joshua|judges|ruth|samuel|kings|chronicles|ezra|nehemiah|esther"
     r"|job|psalms?|proverbs|ecclesiastes|isaiah|jeremiah|ezekiel|daniel|hosea|joel|amos|jonah|micah|matthew|mark|luke|john"
     r"|acts|romans|corinthians|galatians|ephesians|philippians|colossians|timothy|titus|hebrews|james|peter|jude|revelation"
-    r"|verses?|chapter|s[uū]rah?|qur['’]?an)|\b(?:ratio|scale|odds|open|opens|opening hours|hours|weekdays|daily"
+    r"|verses?|chapter|s[uū]rah?|qur['’]?an)|\b(?:ratio|scale|odds|scores?|open|opens|opening hours|hours|weekdays|daily"
     r"|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tue|wed|thu|fri|sat))[\s:,]{1,3}(?:of\s|from\s|is\s){0,2}$",
     re.IGNORECASE,
 )
@@ -193,7 +193,7 @@ def _pairs(text: str, times: list[Time | None], alone: bool) -> Iterator[_Pair]:
 def _bracket(text: str, one: Time, other: Time) -> str:
     """The opening bracket right before a pair that is closed right after it, or the bar of a table; else nothing."""
     opening, closing = text[max(0, one.at - 2) : one.at].strip()[-1:], text[other.to : other.to + 2].strip()[:1]
-    return opening if opening + closing in ("[]", "()", "||") else ""
+    return opening if opening + closing in ("[]", "{}", "()", "||") else ""
 
 
 def _link(text: str, one: Time | None, other: Time | None) -> str | None:
@@ -234,7 +234,7 @@ def _is_span(text: str, pair: _Pair, alone: bool) -> bool:
     ranged = _RANGE_BEFORE.search(before)
     if link == "and" and (ranged is None or not ranged["between"]):
         return False
-    exact = pair.enclosed == "[" and not (one.whole and other.whole)
+    exact = pair.enclosed in ("[", "{") and not (one.whole and other.whole)
     if link == "comma" and not (labelled or exact or pair.clocks or pair.unit or re.search(r":\s?.$", before)):
         return False  # a citation, a place
     if not pair.clocks and _is_length(pair, before, after, ranged is not None, labelled):

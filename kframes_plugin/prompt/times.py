@@ -53,7 +53,7 @@ TOKEN = re.compile(
         (?:{_AND}(?P<hs>{_NUMBER})\s{{0,2}}{_UNIT[SECOND]})?
   | (?P<minutes>{_NUMBER})\s{{0,2}}(?:{_MINUTES}{_AND}(?P<ms>{_NUMBER})\s{{0,2}}{_UNIT[SECOND]}|{_UNIT[MINUTE]})
   | (?P<seconds>{_NUMBER})\s{{0,2}}{_UNIT[SECOND]}
-  | \b(?:(?P<first_s>{_SECOND_FIRST})|(?P<first_m>{_MINUTE_FIRST}))\s?(?P<first>{_NUMBER})
+  | \b(?:(?P<first_s>{_SECOND_FIRST})|(?P<first_m>{_MINUTE_FIRST})):?\s?(?P<first>{_NUMBER})
         (?![:\d]|\s?(?:{_UNIT[SECOND]}|{_UNIT[MINUTE]}))
   | (?P<nth>\d{{1,9}})(?:st|nd|rd|th)\b(?:\s(?P<nth_s>{_UNIT[SECOND]}))?
   | (?P<number>{_NUMBER})
