@@ -116,6 +116,7 @@ NOTE_CODES: Mapping[str, str] = {
     "clip-outside": "the selector named a clip, or a part of one, outside the video or the spans; it was dropped",
     "time-read": "times that the query names were read as spans; only these were looked at",
     "time-outside": "a time that the query names lies outside the video or the spans; it was not followed",
+    "keys-unread": "a video block of a chat has keys that kframes does not follow",
     "nothing-found": "the selector says that nothing in the video matches",
     "unknown-words": "the query has words the model does not know, so it abstains",
     "query-cut": "the query is longer than the model reads",

@@ -260,6 +260,20 @@ def test_a_wrapped_processor_gives_what_prepare_gives(checkpoints, videos, kf, f
     assert wrapped.apply_chat_template([{"role": "user", "content": "Hi"}]).startswith("<|im_start|>user\nHi")
 
 
+def test_keys_of_a_video_block_and_a_number_of_frames_of_the_processor_are_followed(checkpoints, videos, kf):
+    processor = AutoProcessor.from_pretrained(checkpoints["qwen3_vl"])
+    messages = chat(str(videos["constant"]))
+    messages[0]["content"][0] |= {"video_start": 1.0, "video_end": 9.0, "speed": 2}
+    *_, (selection,) = prepare(messages, processor, kf, 4)
+    assert selection.sampling.within == ((1, 9),)
+    assert "keys-unread" in {note.code for note in selection.notes}
+    written, kwargs, (three,) = prepare(messages, processor, kf, 3)
+    ours = tokens(wrap(processor, kf, k=4), messages, processor_kwargs={"num_frames": 3})
+    theirs = tokens(processor, written, processor_kwargs=kwargs)
+    assert torch.equal(ours["input_ids"], theirs["input_ids"])
+    assert len(three.frames) == 3
+
+
 def test_a_wrapped_processor_saves_and_loads_as_the_plain_one(checkpoints, kf, tmp_path):
     processor = AutoProcessor.from_pretrained(checkpoints["qwen3_vl"])
     wrapped = wrap(wrap(processor, kf, k=4), kf, k=2)

@@ -12,7 +12,7 @@ from transformers.pipelines.base import Chat
 
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.types import Frame
-from kframes_transformers.prepare import prepare
+from kframes_transformers.prepare import prepare, take_video_options
 
 TASK = "video-text-to-text"
 OURS = ("selector", "k", "query", "strategy", "style", "start", "end")
@@ -66,8 +66,9 @@ class VideoTextToTextPipeline(ImageTextToTextPipeline):  # type: ignore[misc]
         if not isinstance(inputs, Chat):
             return super().preprocess(inputs, timeout=timeout, **kwargs)
         kframes = self._kframes(ours.pop("selector", None))
-        prepared = prepare(inputs.messages, self.processor, kframes, **ours)
-        kwargs["processor_kwargs"] = {**(kwargs.get("processor_kwargs") or {}), **prepared.processor_kwargs}
+        told, rest = take_video_options(kwargs, kwargs.get("processor_kwargs"))
+        prepared = prepare(inputs.messages, self.processor, kframes, video_options=told, **ours)
+        kwargs["processor_kwargs"] = {**rest, **prepared.processor_kwargs}
         model_inputs = super().preprocess(Chat(prepared.messages), timeout=timeout, **kwargs)
         model_inputs["text"] = inputs  # the chat as it was asked, in the answer too
         model_inputs["selections"] = prepared.selections

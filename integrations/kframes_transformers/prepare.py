@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from kframes_plugin.agents.video_block import select_block
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.prompt.styles import STYLES, Style, style_of, takes_video
 from kframes_plugin.query.spans import Time
@@ -12,7 +13,6 @@ from kframes_plugin.selection import Selection
 from kframes_plugin.types import Strategy
 
 Message = dict[str, Any]
-SOURCES = ("video", "path", "url")  # the keys under which transformers looks for a video
 
 
 class Prepared(NamedTuple):
@@ -40,6 +40,7 @@ def prepare(
     style: Style = "auto",
     start: Time | None = None,
     end: Time | None = None,
+    video_options: Mapping[str, Any] | None = None,
 ) -> Prepared:
     """Replace every video of a chat by its k frames for the question, in the form the processor reads right.
 
@@ -53,6 +54,8 @@ def prepare(
         strategy: as for :meth:`KFrames.select`.
         style: "auto" is the one of the processor's family, see ``kframes_plugin/prompt/styles.py``.
         start, end: look only here, as for :meth:`KFrames.select`.
+        video_options: keys of every video block that does not say otherwise, as ``{"fps": 1}``; see
+            :func:`~kframes_plugin.agents.video_block.select_block`.
 
     Raises:
         ValueError: no query, an unknown style, or one that the processor has no place for.
@@ -74,7 +77,9 @@ def prepare(
             if not _is_video(block):
                 content.append(block)
                 continue
-            selection = kframes.select(_source(block), looked_for, k, strategy=strategy, start=start, end=end)
+            selection = select_block(
+                kframes, {**(video_options or {}), **block}, looked_for, k, strategy=strategy, start=start, end=end
+            )
             blocks, described = STYLES[chosen](selection.frames, selection.duration, selection.clips)
             content += blocks
             metadata += described
@@ -128,8 +133,18 @@ def _is_video(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") == "video"
 
 
-def _source(block: dict[str, Any]) -> Any:
-    for key in SOURCES:
-        if block.get(key) is not None:
-            return block[key]
-    raise ValueError(f"a video block must have one of {', '.join(SOURCES)}; got the keys {', '.join(sorted(block))}")
+def take_video_options(
+    kwargs: dict[str, Any], processor_kwargs: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a host was told about the frames of videos, taken out of its arguments; and the other processor arguments.
+
+    Args:
+        kwargs: of ``apply_chat_template``; ``fps`` and ``num_frames`` are taken out of it.
+        processor_kwargs: the same may stand here, and under ``videos_kwargs``.
+    """
+    told: dict[str, Any] = {}
+    rest = dict(processor_kwargs or {})
+    videos = dict(rest.pop("videos_kwargs", None) or {})
+    for arguments in (videos, rest, kwargs):
+        told |= {key: arguments.pop(key) for key in ("fps", "num_frames") if key in arguments}
+    return told, {**rest, "videos_kwargs": videos} if videos else rest

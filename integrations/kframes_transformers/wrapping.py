@@ -9,7 +9,7 @@ from kframes_plugin.kframes import KFrames
 from kframes_plugin.prompt.styles import Style
 from kframes_plugin.query.spans import Time
 from kframes_plugin.types import Strategy
-from kframes_transformers.prepare import has_video, prepare
+from kframes_transformers.prepare import has_video, prepare, take_video_options
 
 
 def wrap(
@@ -65,7 +65,8 @@ class Selecting:
             if not kwargs.get("tokenize"):
                 raise ValueError("a wrapped processor replaces videos only with tokenize=True; for text use prepare()")
             kframes, k, options = self._selects
-            prepared = [prepare(chat, self, kframes, k, **options) for chat in chats]
+            told, kwargs["processor_kwargs"] = take_video_options(kwargs, kwargs.get("processor_kwargs"))
+            prepared = [prepare(chat, self, kframes, k, video_options=told, **options) for chat in chats]
             conversation = [p.messages for p in prepared] if chats is conversation else prepared[0].messages
             kwargs["processor_kwargs"] = _merged(kwargs.get("processor_kwargs"), [p.processor_kwargs for p in prepared])
         return super().apply_chat_template(conversation, *args, **kwargs)  # type: ignore[misc]
