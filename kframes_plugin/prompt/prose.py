@@ -74,10 +74,10 @@ _NOUN_AFTER = re.compile(r"\s{0,2}(?!(?:of|in|and|where|when|as|while|with|secon
 # Two clocks that are a place in a book, a ratio or hours of a day
 _OTHER_CLOCKS = re.compile(
     r"(?:\b(?:genesis|exodus|leviticus|numbers|deuteronomy|joshua|judges|ruth|samuel|kings|chronicles|ezra|nehemiah|esther"
-    r"|job|psalms?|proverbs|ecclesiastes|isaiah|jeremiah|ezekiel|daniel|hosea|joel|amos|jonah|micah|matthew|mark|luke|john"
-    r"|acts|romans|corinthians|galatians|ephesians|philippians|colossians|timothy|titus|hebrews|james|peter|jude|revelation"
-    r"|verses?|chapter|s[uū]rah?|qur['’]?an)|\b(?:ratio|scale|odds|scores?|open|opens|opening hours|hours|weekdays|daily"
-    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tue|wed|thu|fri|sat))[\s:,]{1,3}(?:of\s|from\s|is\s){0,2}$",
+    r"|job|psalms?|proverbs|ecclesiastes|isaiah|jeremiah|ezekiel|daniel|hosea|joel|amos|jonah|micah|matthew|mark|luke"
+    r"|john|acts|romans|corinthians|galatians|ephesians|philippians|colossians|timothy|titus|hebrews|james|peter|jude"
+    r"|revelation|verses?|chapter|s[uū]rah?|qur['’]?an)|\b(?:ratio|scale|odds|scores?|open|opens|opening hours|hours"
+    r"|weekdays|daily|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tue|wed|thu|fri|sat))[\s:,]{1,3}(?:of\s|from\s|is\s){0,2}$",
     re.IGNORECASE,
 )
 _HOURS_AFTER = re.compile(
