@@ -76,7 +76,7 @@ def take_keyframes(
         clips: best first.
         k: frames wanted, >= 1.
         options: strategy, weights, size and spans.
-        nearest: spans that take the clips' place where there are none, as clips, best first.
+        nearest: as for :func:`~kframes_plugin.clips.allocation.allocate`.
         scenes: spans, seconds, over which the frames are spread where there are neither.
         progress: called as ``progress("keyframes", done, total)``.
 
@@ -84,10 +84,9 @@ def take_keyframes(
         VideoError: decoding fails.
     """
     start, before = perf_counter(), video.frames_decoded
-    shown = clips if clips else nearest
     while True:
         known = video.timestamps
-        times, used = _choose(video, shown, k, options, scenes)
+        times, used = _choose(video, clips, k, options, nearest, scenes)
         frames = video.frames_at(times, size=options.frame_size, progress=for_step(progress, "keyframes"))
         if len(video.timestamps) == len(known):  # else the file turned out to be damaged: fewer frames than it says
             break
@@ -101,25 +100,36 @@ def take_keyframes(
 
 
 def _choose(
-    video: OpenVideo, clips: Sequence[Clip], k: int, options: SamplingOptions, scenes: Sequence[Span]
+    video: OpenVideo,
+    clips: Sequence[Clip],
+    k: int,
+    options: SamplingOptions,
+    nearest: Sequence[Clip],
+    scenes: Sequence[Span],
 ) -> tuple[list[float], Strategy]:
     """Times of min(k, n) frames and the strategy used. Spans of ``within`` are shared as a video of their own."""
     times, length, strategy, settings = video.timestamps, video.duration, options.strategy, options.allocation
     within = options.within
-    if not within:
-        chosen = allocate(clips, k, times, length, strategy=strategy, scenes=scenes, settings=settings)
-        return chosen, resolve(strategy, clips, k, length, settings)
-    pool = times[inside(times, within)]
-    if len(pool) < k:  # all of them, and the rest around them
-        chosen = allocate([Clip(*span) for span in within], k, times, length, strategy="focused", settings=settings)
-        return chosen, resolve(strategy, clips, k, length, settings)
-    clock, length = lay_end_to_end(pool, within)
+    pool = times[inside(times, within)] if within else times
+    if len(pool) < k and within:  # all of them, and the rest around them
+        around = [Clip(*span) for span in within]
+        chosen = allocate(around, k, times, length, strategy="focused", settings=settings)
+        return chosen, resolve(strategy, clips or nearest, k, length, settings)
+    clock = pool
+    if within:
+        clock, length = lay_end_to_end(pool, within)
+        clips, nearest = _lay_clips(clips, within), _lay_clips(nearest, within)
+        starts = lay_end_to_end(np.array([start for start, _ in scenes]), within)[0].tolist()
+        scenes = [(at, at + end - start) for (start, end), at in zip(scenes, starts, strict=True)]
+    chosen = allocate(clips, k, clock, length, strategy=strategy, nearest=nearest, scenes=scenes, settings=settings)
+    used = resolve(strategy, clips or nearest, k, length, settings)
+    return (pool[np.searchsorted(clock, chosen)].tolist() if within else chosen), used
+
+
+def _lay_clips(clips: Sequence[Clip], within: Sequence[Span]) -> list[Clip]:
+    """Clips that lie in the spans, on the clock of the spans laid end to end."""
     starts = lay_end_to_end(np.array([clip.start for clip in clips]), within)[0].tolist()
-    clips = [replace(clip, start=at, end=at + clip.length) for clip, at in zip(clips, starts, strict=True)]
-    starts = lay_end_to_end(np.array([start for start, _ in scenes]), within)[0].tolist()
-    scenes = [(at, at + end - start) for (start, end), at in zip(scenes, starts, strict=True)]
-    chosen = allocate(clips, k, clock, length, strategy=strategy, scenes=scenes, settings=settings)
-    return pool[np.searchsorted(clock, chosen)].tolist(), resolve(strategy, clips, k, length, settings)
+    return [replace(clip, start=at, end=at + clip.length) for clip, at in zip(clips, starts, strict=True)]
 
 
 def log_notes(video: str, notes: Iterable[Note]) -> None:

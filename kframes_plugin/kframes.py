@@ -209,7 +209,7 @@ class KFrames:
 
         Returns:
             For each query the clips, best first, with the selector's notes and the cost of selecting and of finding
-            the cuts. ``nearest`` is treated as the clips are.
+            the cuts. Ends of ``nearest`` stay where they are: there may be hundreds.
 
         Raises:
             VideoError, SelectorError: as for :meth:`select`.
@@ -219,13 +219,12 @@ class KFrames:
         for query, (answer, seconds) in zip(queries, self._ask(frames, queries), strict=True):
             named = _cut(answer, spans)
             spent = Cost(candidates=len(frames), seconds={"selector": seconds})
-            cost, shown = replace(named.cost, candidates=0) + spent, list(named) or list(named.nearest)
-            if shown and self.snap_to_cuts:
+            cost, clips = replace(named.cost, candidates=0) + spent, list(named)
+            if clips and self.snap_to_cuts:
                 start, before = perf_counter(), video.frames_decoded
-                shown = list(_cut(snap_to_cuts(shown, frames, video, size=self.candidate_size), spans))
+                clips = list(_cut(snap_to_cuts(clips, frames, video, size=self.candidate_size), spans))
                 cost += Cost(video.frames_decoded - before, seconds={"snapping": perf_counter() - start})
-            clips, nearest = (shown, ()) if named else ((), shown)
-            told = Prediction(clips, nearest=nearest, notes=named.notes, cost=cost)
+            told = Prediction(clips, nearest=named.nearest, notes=named.notes, cost=cost)
             if frames.transcript or frames.screen_text:  # lines know their times, so their ends stay off cuts
                 from kframes_plugin.selectors.words import add_words
 

@@ -49,7 +49,7 @@ class Selection:
         k: frames asked for, >= 1.
         strategy: the strategy that was used: "focused", "hybrid" or "uniform".
         clips: the clips the selector chose, best first; may be empty.
-        nearest: where it chose none, the spans that it found nearest, best first; may be empty.
+        nearest: all that may matter, where it is unsure: spans with chances as scores, best first; may be empty.
         frames: min(k, frames in the video) distinct keyframes in time order.
         cost: frames decoded, model calls, tokens, seconds.
         notes: what was out of the ordinary, each with a code (``kframes_plugin.types.NOTE_CODES``) and a sentence.

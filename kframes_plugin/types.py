@@ -241,8 +241,9 @@ class Prediction(list[Clip]):
     A selector may return a plain list of clips; this one also carries notes and cost.
 
     Attributes:
-        nearest: where it claims no clip, the spans that come nearest to the query, best first: frames are taken there.
-            None: they are spread over the scenes.
+        nearest: all that may matter, where it is unsure, best first, with chances as scores; no clips for people. k is
+            hedged over them (see :func:`~kframes_plugin.clips.allocation.allocate`), also where no clip is claimed.
+            None: without a clip the frames are spread over the scenes.
         notes: what was out of the ordinary (an answer repaired, the query unknown ...). Plain strings of a selector
             of your own become notes of the code "selector".
         cost: model calls and tokens of this prediction.

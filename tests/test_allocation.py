@@ -301,3 +301,38 @@ def test_unsure_settings_are_checked():
         Allocation(decay=1)
     with pytest.raises(ValueError, match=r"outside_chance must lie in 0..1; got 2"):
         Allocation(outside_chance=2)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "focused", "hybrid"])
+@pytest.mark.parametrize("score", [None, 0.5, 0.9])
+def test_what_is_nearest_changes_nothing_for_a_sure_clip(strategy, score):
+    times = np.arange(0, 100, 0.5)
+    clips, nearest = [Clip(40, 52, score=score), Clip(60, 64, "P2", score=0.1)], [Clip(0, 20, "P2", score=0.4)]
+    for k in (1, 8, 32, 300):
+        with_them = allocate(clips, k, times, 100.0, strategy=strategy, nearest=nearest)
+        assert with_them == allocate(clips, k, times, 100.0, strategy=strategy)
+
+
+@pytest.mark.parametrize("k", [1, 5, 20, 64, 199, 300])
+@pytest.mark.parametrize("clips", [[], [Clip(40, 50, score=0.3)]])
+def test_unsure_k_is_hedged_over_what_is_nearest(k, clips):
+    nearest = [Clip(10 * i, 10 * (i + 1), "P2", score=0.35 * 0.8**i) for i in range(10)]
+    times = np.arange(0, 100, 0.5)
+    chosen = allocate(clips, k, times, 100.0, nearest=nearest)
+    assert len(set(chosen)) == len(chosen) == min(k, 200)
+    assert chosen == sorted(chosen)
+    counts = [sum(clip.start <= time < clip.end for time in chosen) for clip in nearest]
+    assert counts == sorted(counts, reverse=True), "more where it is likelier"
+    assert sum(count > 0 for count in counts) >= min(k, 4)
+    assert resolve("auto", clips or nearest, k, 100.0) == "hybrid"
+
+
+def test_without_a_clip_focused_serves_the_nearest_first():
+    nearest = [Clip(start, start + 10, "P2", score=score) for start, score in ((70, 0.3), (10, 0.2), (40, 0.1))]
+    chosen = allocate([], 2, np.arange(0, 100, 0.5), 100.0, strategy="focused", nearest=nearest)
+    assert [int(time) // 10 for time in chosen] == [1, 7]
+
+
+def test_nearest_needs_no_scores():
+    nearest = [Clip(70, 80), Clip(10, 20, score=0.4)]
+    assert len(allocate([Clip(5, 8, score=0.1)], 8, np.arange(0, 100, 0.5), 100.0, nearest=nearest)) == 8

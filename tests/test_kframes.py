@@ -171,15 +171,13 @@ def test_no_clip_is_noted_and_logged(caplog):
 
 
 def test_what_comes_nearest_is_shown_where_no_clip_is_claimed(tmp_path):
-    near = [Clip(12.0, 18.0, "P1", "near", 0.2), Clip(130.0, 140.0)]
+    near = [Clip(12.0, 18.0, "P2", "near", 0.2), Clip(130.0, 140.0)]
 
     def abstaining(frames: Sequence[Frame], query: str) -> list[Clip]:
         return Prediction(nearest=near, notes=["not sure"])
 
-    selection = KFrames(abstaining, candidates=32, snap_to_cuts=True).select(SAMPLE, QUERY, 6, strategy="focused")
-    claimed = KFrames(lambda frames, query: near, candidates=32, snap_to_cuts=True).select(
-        SAMPLE, QUERY, 6, strategy="focused"
-    )
+    selection = KFrames(abstaining, candidates=32).select(SAMPLE, QUERY, 6)
+    claimed = KFrames(lambda frames, query: near, candidates=32).select(SAMPLE, QUERY, 6)
     assert (selection.clips, selection.nearest) == ((), claimed.clips)
     assert selection.timestamps == claimed.timestamps
     notes = sentences(selection.notes)

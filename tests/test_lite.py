@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from kframes_plugin import KFrames
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.selectors.lite import LiteSelector
-from kframes_plugin.selectors.lite.scoring import estimate_confidence
+from kframes_plugin.selectors.lite.scoring import choose_read, estimate_confidence, find_stand_ins
 from kframes_plugin.selectors.lite.selector import FOLDER
 from kframes_plugin.selectors.lite.text import TextEncoder, find_phrases
 from kframes_plugin.selectors.lite.vision import COLOURS, VisionEncoder, choose_size, measure_colours, place_windows
@@ -87,7 +88,7 @@ def test_a_reason_names_what_it_looks_like(lite, film):
 def test_abstains_from_what_is_not_there(lite, film, query):
     prediction = lite(film, query)
     assert not prediction
-    assert prediction.nearest == tuple(LiteSelector(floor=0.0)(film, query))
+    assert prediction.nearest == LiteSelector(floor=0.0)(film, query).nearest != ()
     assert [note.code for note in prediction.notes] == ["nothing-found"]
 
 
@@ -101,6 +102,36 @@ def test_abstains_from_words_without_looks(lite, film, query):
 
 def test_a_floor_of_0_never_abstains(film):
     assert LiteSelector(floor=0.0)(film, "snowy mountains")
+
+
+def test_nearest_names_every_scene_with_its_chance_best_first(lite, film):
+    start = find_start("chelsea.png")
+    found = lite(film, "a cat")
+    assert found.nearest[0].start <= start + 1 < found.nearest[0].end
+    scores = [clip.score for clip in found.nearest]
+    assert scores == sorted(scores, reverse=True)
+    assert found.nearest[0].score == pytest.approx(estimate_confidence(1.0))
+    spans = sorted((clip.start, clip.end) for clip in found.nearest)
+    assert (spans[0][0], spans[-1][1]) == (0.0, film.duration)
+    assert all(one[1] == other[0] for one, other in pairwise(spans)), "without a gap"
+
+
+def test_a_scene_that_few_frames_are_read_of_is_found(film):
+    start = find_start("coffee.png")
+    selector = LiteSelector(most_read=len(PHOTOS))
+    assert start <= int(selector.scores(film, "a cup of espresso").argmax()) < start + SHOWN
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 6, 11, 30])
+def test_every_scene_is_read_as_long_as_there_is_room(most):
+    scenes = np.repeat(np.arange(5), [1, 10, 2, 1, 6])
+    read = choose_read(scenes, most)
+    assert len(read) == min(most, len(scenes))
+    assert (np.diff(read) > 0).all()
+    assert len(set(scenes[read])) == min(most, 5)
+    stand_ins = read[find_stand_ins(scenes, read)]
+    assert (stand_ins[read] == read).all()
+    assert most < 5 or (scenes[stand_ins] == scenes).all()
 
 
 def test_frames_are_read_once(lite):

@@ -71,6 +71,7 @@ def allocate(
     duration: float,
     *,
     strategy: Strategy = "auto",
+    nearest: Sequence[Clip] = (),
     scenes: Sequence[Span] = (),
     settings: Allocation = DEFAULT,
 ) -> list[float]:
@@ -87,7 +88,9 @@ def allocate(
         duration: length of the video, seconds, > ``timestamps[-1]``.
         strategy: "focused" (inside the clips), "hybrid" (dense inside, sparse outside), "uniform" (clips ignored)
             or "auto" (see :func:`resolve`).
-        scenes: spans that take the clips' place when there are none: every scene gets a frame when k allows.
+        nearest: all that may matter, best first, as clips with chances as scores. They take the clips' place when
+            there are none, and where "auto" hedges.
+        scenes: spans that take their place when there are neither: every scene gets a frame when k allows.
         settings: weights, shares and the rule of "auto".
 
     Returns:
@@ -103,13 +106,14 @@ def allocate(
     if times.ndim != 1 or not len(times):
         raise ValueError(f"timestamps must be a non-empty list of seconds; got shape {times.shape}")
     k = min(k, len(times))
+    clips = clips if clips else nearest
     used = resolve(strategy, clips, k, duration, settings)
+    if strategy == "auto" and is_unsure(clips, settings):
+        return _hedge(nearest if nearest else clips, k, times, duration, settings)
     areas = _Areas.from_clips(clips if used != "uniform" else (), times, duration, settings)
     if not len(areas) and strategy != "uniform" and k >= len(scenes):
         start, end = np.array(scenes, dtype=np.float64).reshape(-1, 2).T
         areas = _Areas.from_spans(start, end, np.zeros(len(scenes), np.int64), 1.0, times)
-    if strategy == "auto" and is_unsure(clips, settings):
-        return _hedge(clips, areas, k, times, duration, settings)
     inside = max(1, round(settings.dense_share * k)) if used == "hybrid" else k
     counts = _share_ranked(min(inside, areas.capacity), areas)
     rest = areas.outside(times, duration)
@@ -309,13 +313,12 @@ def _share_even(k: int, areas: _Areas) -> Ints:
     return counts + share_by_remainder(missing, areas.weight, areas.weight, areas.frames - counts, areas.middles)
 
 
-def _hedge(
-    clips: Sequence[Clip], areas: _Areas, k: int, times: Floats, duration: float, settings: Allocation
-) -> list[float]:
+def _hedge(clips: Sequence[Clip], k: int, times: Floats, duration: float, settings: Allocation) -> list[float]:
     """k times by expected coverage: clips count by their scores, what lies between them by a small chance."""
+    areas = _Areas.from_clips(clips, times, duration, settings)
     rest = areas.outside(times, duration).cut(float((areas.end - areas.start).mean()), times)
     start, end = _spans(clips, duration)
-    scores = np.array([clip.score for clip in clips], dtype=np.float64)
+    scores = np.array([0.0 if clip.score is None else clip.score for clip in clips], dtype=np.float64)
     chances = [scores[(start < area_end) & (end > area_start)].max(initial=0.0) for area_start, area_end in areas.spans]
     both = areas.joined(rest)
     weights = np.concatenate([chances, np.full(len(rest), settings.outside_chance)])

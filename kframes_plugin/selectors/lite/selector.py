@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kframes_plugin.clips.from_scores import RELATIVE, RelevanceRule, clips_from_scores
+from kframes_plugin.clips.geometry import candidate_edges
 from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import duration_of
-from kframes_plugin.selectors.lite.scoring import Pictures, describe, estimate_confidence
+from kframes_plugin.selectors.lite.scoring import (
+    Pictures,
+    choose_read,
+    describe,
+    estimate_chances,
+    estimate_confidence,
+    find_stand_ins,
+)
 from kframes_plugin.selectors.lite.text import TextEncoder, find_content, find_phrases
 from kframes_plugin.selectors.lite.vision import Floats, VisionEncoder, measure_colours
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, Note, Prediction
 
-FLOOR = 0.59  # least likeness: it refuses 14 % of queries that something answers and 56 % of those that nothing does
+FLOOR = 0.61  # least likeness: it refuses 13 % of queries that something answers and 72 % of those that nothing does
 KNOWN = 0.32  # least cosine of the query's words with any class name; made-up words come to .31
+CANDIDATES, MOST_READ = 512, 320  # more candidates need more memory, more reading more time
+READ_A_SECOND = 4  # frames of a short video that are worth reading
 FOLDER = Path(__file__).parent  # the files of lite: vision.onnx, text.onnx, tokenizer.json, names.npy, names.txt
 
 
@@ -27,11 +38,13 @@ class LiteSelector:
     """Clips where the picture is like the query.
 
     What frames show is kept in their ``Candidates``, so a second query only embeds its text. It abstains where no
-    frame comes near enough to the query: it claims no clip, and names the nearest ones as such.
+    frame comes near enough to the query. With or without clips it names every scene with its chance (``nearest``).
 
     Args:
         folder: holds the files of lite.
-        candidates: T, candidate frames it wants to see.
+        candidates: T, candidate frames it wants to see. Dense, so that short scenes are among them.
+        most_read: frames that the network reads, at least one a scene and at most ``READ_A_SECOND``; others count as
+            their neighbour does.
         floor: least likeness of the best frame, 0..1; below it no clip is claimed. 0: it never abstains.
         rule: how scores become clips.
 
@@ -48,11 +61,12 @@ class LiteSelector:
         self,
         folder: str | Path = FOLDER,
         *,
-        candidates: int = 256,
+        candidates: int = CANDIDATES,
+        most_read: int = MOST_READ,
         floor: float = FLOOR,
         rule: RelevanceRule = RELATIVE,
     ) -> None:
-        self.candidates = candidates
+        self.candidates, self.most_read = candidates, most_read
         self.floor = floor
         self.rule = rule
         self._vision, self._text = VisionEncoder(Path(folder)), TextEncoder(Path(folder))
@@ -80,10 +94,11 @@ class LiteSelector:
             doubt = self._doubt(pictures, content)
             # Scores of words that it does not know mean nothing: then the frames are spread over the scenes
             known = doubt is None or doubt.code != "unknown-words"
-            clips = self._choose(frames, pictures, content, scores) if known else []
+            clips = self._choose(frames, pictures, content, scores) if doubt is None else []
             if not clips and doubt is None:
                 doubt = Note("nothing-found", "no candidate frame stands out for the query: all look alike")
-            claimed, nearest, notes = (clips, [], []) if doubt is None else ([], clips, [doubt])
+            nearest = _chances(frames, pictures, scores) if known else []
+            claimed, notes = (clips, []) if doubt is None else ([], [doubt])
             if self._text.is_cut(query):
                 notes.append(Note("query-cut", "the query is longer than lite reads; its end was not used"))
             cost = Cost(candidates=len(frames), model_calls=calls + 1)
@@ -140,13 +155,26 @@ class LiteSelector:
         """What the frames show, and the runs of the network it took."""
         cache = frames.cache if isinstance(frames, Candidates) else {}
         if self not in cache:
-            images = [frame.image for frame in frames]
+            scenes = _number_scenes(frames)
+            read = choose_read(scenes, min(self.most_read, math.ceil(READ_A_SECOND * duration_of(frames))))
+            images = [frames[place].image for place in read]
             colours = np.stack([measure_colours(image) for image in images])
-            logits = self._vision(images)
-            cache[self] = Pictures.build(logits, self._embeddings, colours, _number_scenes(frames))
+            seen = Pictures.build(self._vision(images), self._embeddings, colours, scenes[read])
+            cache[self] = seen.take(find_stand_ins(scenes, read), scenes)
             return cache[self], 1
         kept: Pictures = cache[self]
         return kept, 0
+
+
+def _chances(frames: Sequence[Frame], pictures: Pictures, scores: Floats) -> list[Clip]:
+    """Every scene as a span with its chance, best first."""
+    edges = np.array(candidate_edges([frame.timestamp for frame in frames], duration_of(frames)))
+    first = np.unique(pictures.scenes, return_index=True)[1]
+    starts = edges[first]
+    ends = np.append(starts[1:], edges[-1])
+    chances = estimate_chances(scores, pictures.scenes)
+    best = np.argsort(-chances, kind="stable")
+    return [Clip(starts[i], ends[i], "P2", score=chances[i]) for i in best]
 
 
 def _number_scenes(frames: Sequence[Frame]) -> NDArray[np.int64]:

@@ -126,11 +126,12 @@ class ClipSelector:
         frames = {
             name: {
                 str(k): allocate(
-                    clips or clips.nearest,
+                    clips,
                     k,
                     times[name],
                     video.video.duration,
                     strategy=sampling.strategy,
+                    nearest=clips.nearest,
                     scenes=pool.scenes,
                     settings=sampling.allocation,
                 )

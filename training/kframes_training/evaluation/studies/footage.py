@@ -16,18 +16,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kframes_plugin.selectors.lite.selector import CANDIDATES, LiteSelector
 from kframes_training.evaluation.baselines import BASELINES, BLIND
 from kframes_training.evaluation.cli import add_run_options, finish, measure
 from kframes_training.evaluation.data import Data, Item
 from kframes_training.evaluation.load import Setup, load_plan
 from kframes_training.evaluation.loop import Plan
 from kframes_training.evaluation.scorers import load_scorer
-from kframes_training.evaluation.selectors import ScoreSelector
+from kframes_training.evaluation.selectors import ClipSelector, ScoreSelector
 from kframes_training.evaluation.studies.synthscenes import place_outputs
 from kframes_training.evaluation.tables import Table, budget_table, cost_table
 
 KS = (8, 16, 32, 64)
-CANDIDATES = 256
 GROUPS = ("clips under a minute", "long videos", "haystacks", "haystacks, several spans")
 PUBLISHED = tuple(name for name in BASELINES if name not in (*BLIND, "oracle"))
 
@@ -66,7 +66,9 @@ def _make_items(video: Path, group: str, queries: Sequence[Mapping[str, Any]], n
 def load_footage(selectors: Sequence[str], candidates: int, device: str | None) -> Plan:
     """The selectors named, and every published one on lite's scores."""
     plan = load_plan(Setup(selectors, KS, candidates=candidates, device=device))
-    scorer = load_scorer("lite", candidates=candidates)
+    loaded = [one.memory.selector for one in plan.selectors if isinstance(one, ClipSelector)]
+    lite = next((one for one in loaded if isinstance(one, LiteSelector)), None)  # frames are then read once
+    scorer = load_scorer("lite", candidates=candidates, known={} if lite is None else {"lite": lite})
     published = [
         ScoreSelector(f"{name} on lite", BASELINES[name], name, False, 0, candidates, scorer.size, scorer.settings)
         for name in PUBLISHED
