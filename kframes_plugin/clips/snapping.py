@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 CLOSE = 0.25  # seconds between the two frames at a cut, at most (or neighbours, in slower videos)
 AROUND = 0.5  # seconds before and after a cut in which motion is measured
-I_FRAMES = 16  # I-frames of a gap that are decoded in one round
+I_FRAMES = 3  # I-frames of a gap that are decoded in one round
+PLACED = 0.14  # jump to an I-frame from which on the encoder is believed to have put it at a cut
+LONG_GROUP = 2.0  # seconds; shorter groups of pictures are decoded: encoders put no two I-frames close to each other
+RARE = 0.05  # an encoder that puts I-frames at equal distances repeats a distance in more than this share of them
 BUDGET = 1000  # frames decoded for one query; ends whose cut is not found by then stay as they were
 ALIKE = 0.5  # of the jump between the two sides: a frame further than this from the clip's side is not in the clip
 CACHE = "snapping"  # key in Candidates.cache
@@ -56,8 +59,9 @@ def snap_to_cuts(
     """Move the ends of the clips to the cuts next to them.
 
     An end moves only between the last candidate on its one side and the first on its other, and only if there is a
-    cut: two frames at most 0.25 s apart (or neighbours) whose difference exceeds what moves around them, by the rule
-    of :class:`~kframes_plugin.clips.scenes.CutRule`. Otherwise it stays, as it does where only the camera moves.
+    cut: two frames at most 0.25 s apart (or neighbours, or an I-frame that the encoder put there and the one before)
+    whose difference exceeds what moves around them, by the rule of :class:`~kframes_plugin.clips.scenes.CutRule`.
+    Otherwise it stays, as it does where only the camera moves.
 
     Args:
         clips: as a selector named them.
@@ -80,10 +84,10 @@ def snap_to_cuts(
         histograms.add_candidate(candidates[place])
     gaps = {(place, starts): _Gap(times[place - 1], times[place], starts) for place, starts in sorted(ends)}
     gaps = {end: gap for end, gap in gaps.items() if histograms.jump(gap.low, gap.high) > DEFAULT_RULE.threshold}
-    begin, still = video.frames_decoded, _find_wide(gaps, video)
+    begin, still = video.frames_decoded, _find_wide(gaps, histograms)
     while still and video.frames_decoded - begin < budget:
         _narrow(gaps, still, histograms)
-        still = _find_wide(gaps, video)
+        still = _find_wide(gaps, histograms)
     cuts = {end: gap.high for end, gap in gaps.items() if end not in still and _is_cut(gap, histograms)}
     return [_move(clip, times, cuts) for clip in clips]
 
@@ -93,9 +97,9 @@ def _ends(clip: Clip, times: Sequence[float]) -> tuple[_End, _End]:
     return (bisect_left(times, clip.start - NEAR), True), (bisect_left(times, clip.end - NEAR), False)
 
 
-def _find_wide(gaps: Mapping[_End, _Gap], video: OpenVideo) -> dict[_End, NDArray[np.float64]]:
+def _find_wide(gaps: Mapping[_End, _Gap], histograms: _Histograms) -> dict[_End, NDArray[np.float64]]:
     """The gaps that can be narrowed further, with the timestamps to decode next."""
-    return {end: inside for end, gap in gaps.items() if len(inside := _probes(gap, video))}
+    return {end: inside for end, gap in gaps.items() if len(inside := _probes(gap, histograms))}
 
 
 def _narrow(gaps: Mapping[_End, _Gap], probes: Mapping[_End, NDArray[np.float64]], histograms: _Histograms) -> None:
@@ -119,13 +123,14 @@ def _is_before(gap: _Gap, middle: float, histograms: _Histograms) -> bool:
     return after >= before or after > within if gap.starts else before < after and before <= within
 
 
-def _probes(gap: _Gap, video: OpenVideo) -> NDArray[np.float64]:
+def _probes(gap: _Gap, histograms: _Histograms) -> NDArray[np.float64]:
     """Timestamps inside the gap to decode next; none once it is as narrow as a cut.
 
-    Its I-frames first. When these are used up, frames all over it at a cut's width: to decode the last of them is to
-    decode the others too.
+    Its I-frames first. When these are used up, and the last of them was not put at a cut, frames all over it at a cut's
+    width: to decode the last of them is to decode the others too.
     """
-    if gap.width <= CLOSE + NEAR:
+    video = histograms.video
+    if gap.width <= CLOSE + NEAR or _is_placed(gap, histograms):
         return np.empty(0)
     for pool, most in ((video.i_frames, I_FRAMES), (video.timestamps, math.ceil(2 * gap.width / CLOSE))):
         inside = pool[np.searchsorted(pool, gap.low, "right") : np.searchsorted(pool, gap.high, "left")]
@@ -134,6 +139,23 @@ def _probes(gap: _Gap, video: OpenVideo) -> NDArray[np.float64]:
             probes: NDArray[np.float64] = inside[spread]
             return probes
     return np.empty(0)
+
+
+def _is_placed(gap: _Gap, histograms: _Histograms) -> bool:
+    """Whether the gap ends at an I-frame that the encoder put there for what it shows, and holds no other.
+
+    That is one whose distance from the one before is neither short, nor the largest (then it was due), nor common.
+    """
+    i_frames = histograms.video.i_frames
+    place = int(np.searchsorted(i_frames, gap.high))
+    if not 0 < place < len(i_frames) or i_frames[place] != gap.high or i_frames[place - 1] > gap.low:
+        return False
+    distances = np.diff(i_frames)
+    distance = distances[place - 1]
+    if not LONG_GROUP <= distance < 0.9 * distances.max() or histograms.jump(gap.low, gap.high) <= PLACED:
+        return False
+    alike = np.abs(distances - distance) < 0.1 * distance
+    return bool(alike.sum() - 1 <= RARE * len(distances))
 
 
 class _Histograms:
@@ -169,6 +191,8 @@ def _is_cut(gap: _Gap, histograms: _Histograms) -> bool:
     motion = [histograms.jump(time, gap.low) for time in histograms.reached if NEAR < gap.low - time <= AROUND]
     motion += [histograms.jump(gap.high, time) for time in histograms.reached if NEAR < time - gap.high <= AROUND]
     limit = DEFAULT_RULE.threshold + DEFAULT_RULE.ratio * (sum(motion) / len(motion) if motion else 0.0)
+    if gap.width > CLOSE + NEAR:  # all that lies between may have moved
+        limit = max(limit, DEFAULT_RULE.sparse_threshold)
     return histograms.jump(gap.low, gap.high) > limit
 
 
