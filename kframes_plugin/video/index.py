@@ -105,7 +105,7 @@ def read_packets(container: InputContainer, stream: VideoStream, max_packets: in
             durations.append(packet.duration or 0)
             key.append(packet.is_keyframe)
             shown.append(not packet.is_discard and not (vp8 and _is_hidden_vp8(packet)))
-            corrupt += packet.is_corrupt or (prefix > 0 and not _is_whole(packet, prefix))
+            corrupt += not _is_sound(packet, prefix)
             if len(pts) > max_packets:
                 error = f"more than {max_packets:,} packets"
                 break
@@ -258,6 +258,15 @@ def _length_prefix(stream: VideoStream) -> int:
     if place is None or len(extradata) <= place or extradata[0] != 1:
         return 0
     return (extradata[place] & 3) + 1
+
+
+def is_sound(packet: Packet[VideoStream], stream: VideoStream) -> bool:
+    """No damage is seen in a packet of the stream."""
+    return _is_sound(packet, _length_prefix(stream))
+
+
+def _is_sound(packet: Packet[VideoStream], prefix: int) -> bool:
+    return not packet.is_corrupt and (prefix == 0 or _is_whole(packet, prefix))
 
 
 def _is_whole(packet: Packet[VideoStream], prefix: int) -> bool:

@@ -29,6 +29,7 @@ from kframes_plugin.video.index import (
     read_packets,
     why_not_by_packets,
 )
+from kframes_plugin.video.mp4_tables import read_mp4_tables
 from kframes_plugin.video.opening import check_duration, check_pixels
 from kframes_plugin.video.picture import Screen
 from kframes_plugin.video.reading import Reading, packets_here
@@ -89,7 +90,11 @@ class PyAVDecoder:
         self._bad_packets = 0
         try:
             container, stream = self._reading.shared(threads=1)
-            packets = read_packets(container, stream, int(min(limits.duration * _MAX_FPS, _MAX_PACKETS)))
+            most = int(min(limits.duration * _MAX_FPS, _MAX_PACKETS))
+            packets = read_mp4_tables(self._reading) if stream.frames <= most else None
+            if packets is None:
+                container, stream = self._reading.shared(threads=1, fresh=True)
+                packets = read_packets(container, stream, most)
             self.index = self._make_index(packets)
             self.info = self._look()
             check_duration(path, self.index.duration, limits)
