@@ -21,7 +21,7 @@ import typer
 from kframes_plugin import KFramesError, __version__
 from kframes_plugin.bulk.requests import Engine
 from kframes_plugin.errors import SpanError
-from kframes_plugin.types import PredictionKind, Strategy
+from kframes_plugin.types import FRAME_SIZE, PredictionKind, Strategy
 
 if TYPE_CHECKING:
     from kframes_plugin.keyframes import Progress
@@ -94,6 +94,12 @@ def select(
     ] = None,
     as_json: Json = False,
     candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
+    frame_size: Annotated[
+        int, typer.Option(min=0, help="Long side of the k frames, pixels, at most; 0: as large as the video.")
+    ] = FRAME_SIZE,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Exactly equal spacing, instead of frames nearby that cost less to decode.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
     prediction: Annotated[
         PredictionKind | None,
@@ -119,6 +125,7 @@ def select(
         if time_words and is_time_alone(query, spans, opened.duration, opened.timestamps):
             model, prediction, server_option = "uniform", None, None  # no model is asked, so none is loaded
         options: dict[str, Any] = {"prediction": prediction, "candidates": candidates, "strategy": strategy}
+        options |= {"frame_size": frame_size or None, "exact": exact}
         kframes = _loaded(model, server_option, device=device, time_words=time_words, **options)
         with _wrong_arguments(), _progress_bar() as progress:
             said = _transcript(transcript, speech, language, progress)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, allocate, check_strategy, resolve
+from kframes_plugin.clips.cheap_frames import snap_to_i_frames
 from kframes_plugin.clips.geometry import inside, lay_end_to_end
-from kframes_plugin.types import Clip, Cost, Frame, Note, Span, Strategy
+from kframes_plugin.types import FRAME_SIZE, Clip, Cost, Frame, Note, Span, Strategy
 from kframes_plugin.video import OpenVideo
 
 log = logging.getLogger("kframes")
@@ -33,13 +34,15 @@ class SamplingOptions:
         frame_size: size of the keyframes as for :meth:`OpenVideo.frames_at`; None is the size of the video.
         video_options: keyword arguments of :class:`OpenVideo`.
         within: spans, seconds, from which all frames come as long as they hold k; none: the whole video.
+        exact: keep the exact spacing; else frames move to ones that cost less, inside their own stretches of time.
     """
 
     strategy: Strategy = "auto"
     allocation: Allocation = DEFAULT
-    frame_size: int | tuple[int, int] | None = None
+    frame_size: int | tuple[int, int] | None = FRAME_SIZE
     video_options: Mapping[str, Any] = field(default_factory=dict)
     within: tuple[Span, ...] = ()
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,9 @@ def take_keyframes(
     while True:
         known = video.timestamps
         times, used = _choose(video, clips, k, options, nearest, scenes)
+        if not options.exact:
+            edges = _edges([*clips, *nearest] if used != "uniform" else [], k, options, scenes)
+            times = snap_to_i_frames(times, edges, known, video.is_i_frame, video.duration)
         frames = video.frames_at(times, size=options.frame_size, progress=for_step(progress, "keyframes"))
         if len(video.timestamps) == len(known):  # else the file turned out to be damaged: fewer frames than it says
             break
@@ -136,6 +142,14 @@ def log_notes(video: str, notes: Iterable[Note]) -> None:
     """Write one log line a note: nothing out of the ordinary happens in silence."""
     for note in notes:
         log.warning("%s: %s", video or "frames", note)
+
+
+def _edges(clips: Sequence[Clip], k: int, options: SamplingOptions, scenes: Sequence[Span]) -> list[float]:
+    """Seconds that no frame may cross when it moves: ends of what the frames were shared over."""
+    spans = [*options.within, *((clip.start, clip.end) for clip in clips)]
+    if not clips and options.strategy != "uniform" and k >= len(scenes):
+        spans += scenes
+    return [edge for span in spans for edge in span]
 
 
 def check_request(query: str, k: int, strategy: Strategy | None) -> int:

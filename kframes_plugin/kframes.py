@@ -39,6 +39,7 @@ from kframes_plugin.query.time_words import TimeWords
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.load import load_selector
 from kframes_plugin.types import (
+    FRAME_SIZE,
     Candidates,
     Clip,
     Cost,
@@ -70,11 +71,14 @@ class KFrames:
         allocation: weights of the priorities, hybrid's share, the rule of "auto".
         candidate_size: size of the candidates: long side in pixels or (width, height); when None, what the selector
             asks for, else 448.
-        frame_size: the same for the keyframes; None is the size of the video.
+        frame_size: the same for the keyframes; None is the size of the video. 1280 when it is not given: 720p stays as
+            it is, and larger pictures are scaled down while they are decoded.
         video_options: keyword arguments for :class:`~kframes_plugin.video.OpenVideo`: decoder, limits, allow_urls.
         snap_to_cuts: move the ends of clips to cuts between the candidates around them, at the cost of some more
             decoded frames: see :func:`~kframes_plugin.clips.snapping.snap_to_cuts`. Without a cut nothing moves.
             When None, what the selector asks for, else False: a function of yours may know its times exactly.
+        exact: keyframes at exactly equal spacing. Else each may move, inside its own stretch of its clip or of what
+            lies outside, to an I-frame, which costs a single decoded picture.
         time_words: read the times that a query names ("the cat in the first minute") as spans to look at, and ask the
             selector for the rest. A table of another language does it in that language; False reads none.
         words: ``transcript`` and ``language``: where the words of videos come from, see
@@ -94,9 +98,10 @@ class KFrames:
         strategy: Strategy = "auto",
         allocation: Allocation = DEFAULT,
         candidate_size: int | tuple[int, int] | None = None,
-        frame_size: int | tuple[int, int] | None = None,
+        frame_size: int | tuple[int, int] | None = FRAME_SIZE,
         video_options: Mapping[str, Any] | None = None,
         snap_to_cuts: bool | None = None,
+        exact: bool = False,
         time_words: bool | TimeWords = True,
         **words: Unpack[WordArguments],
     ) -> None:
@@ -107,7 +112,9 @@ class KFrames:
         if not isinstance(self.candidates, int) or isinstance(self.candidates, bool) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
         self.candidate_size = _first(candidate_size, getattr(selector, "frame_size", None), CANDIDATE_SIZE)
-        self.sampling = SamplingOptions(check_strategy(strategy), allocation, frame_size, dict(video_options or {}))
+        self.sampling = SamplingOptions(
+            check_strategy(strategy), allocation, frame_size, dict(video_options or {}), exact=exact
+        )
         self.time_words = ENGLISH if time_words is True else time_words or None
         self.snap_to_cuts: bool = getattr(selector, "snap_to_cuts", False) if snap_to_cuts is None else snap_to_cuts
         self.words = WordOptions(**words)

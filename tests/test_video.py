@@ -153,7 +153,34 @@ def test_a_candidate_is_the_nearest_i_frame_within_half_a_stride_and_costs_one_p
         assert numbers(video.candidates(15)) == list(range(10, 300, 20))
         assert video.frames_decoded - before == 15
         assert numbers(video.candidates(30)) == list(range(0, 300, 10))
-        assert video.frames_decoded - before == 45
+        assert video.frames_decoded - before == 30, "15 of them were there"
+
+
+def test_what_was_decoded_is_kept_by_rank_and_size_until_there_is_no_room(made: Any) -> None:
+    a_frame = 160 * 120 * 4
+    with OpenVideo(made("constant.mp4"), kept_bytes=3 * a_frame) as video:
+        first = video.frames_at([0.0, 0.4])
+        cost = video.frames_decoded
+        again = video.frames_at([0.0, 0.4])
+        assert video.frames_decoded == cost
+        assert [frame.image for frame in again] == [frame.image for frame in first]
+        small = video.frames_at([0.0], size=80)
+        assert video.frames_decoded > cost, "another size is another picture"
+        assert small[0].image.size == (80, 60)
+        video.frames_at([0.0])
+        video.frames_at([0.8, 1.2])  # no room for these and all others: 0.4 goes, 0.0 was used later
+        cost = video.frames_decoded
+        video.frames_at([0.0, 0.8, 1.2])
+        assert video.frames_decoded == cost
+        assert numbers(video.frames_at([0.4])) == [10]
+        assert video.frames_decoded > cost
+    with OpenVideo(made("constant.mp4"), kept_bytes=0) as video:
+        video.frames_at([0.0])
+        cost = video.frames_decoded
+        video.frames_at([0.0])
+        assert video.frames_decoded > cost
+    with pytest.raises(ValueError, match="kept_bytes must be at least 0; got -1"):
+        OpenVideo(made("constant.mp4"), kept_bytes=-1)
 
 
 def test_where_i_frames_are_rare_candidates_are_exact(made: Any) -> None:

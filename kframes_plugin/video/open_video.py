@@ -15,10 +15,11 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from kframes_plugin.clips.geometry import inside, lay_end_to_end
+from kframes_plugin.clips.cheap_frames import spread_candidates
 from kframes_plugin.errors import SpanError
 from kframes_plugin.types import Candidates, Frame, Note, Span
 from kframes_plugin.video.decoder import DamagedError, Limits, VideoFile, open_decoder
+from kframes_plugin.video.kept_pictures import KeptPictures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,11 +31,10 @@ Progress = Callable[[int, int], None]
 MAX_PIXELS = 8192 * 8192  # 8K (7680 x 4320) is half of it
 MAX_DURATION = 24 * 3600.0  # seconds
 MAX_STREAMS = 64
+KEPT_BYTES = 256 * 2**20  # of decoded pictures: 64 of 1280 x 720, or 512 candidates of 448 x 252
 
 _NUMBERS = numbers(1)
 _OPENED: WeakValueDictionary[str, OpenVideo] = WeakValueDictionary()
-
-_NANOSECOND = 1e-9  # forgives rounding where a frame begins exactly in the middle of a span: 4.5 * 2.4 / 5 < 2.16
 
 
 class OpenVideo:
@@ -51,6 +51,8 @@ class OpenVideo:
         max_duration: seconds above which a video is refused.
         max_streams: streams (of any kind) above which a file is refused.
         allow_urls: also read http(s) URLs.
+        kept_bytes: pictures that were decoded are kept while the video is open, up to so many bytes, so that asking
+            again costs nothing; those not used for longest go first. Answers share them: copy one to draw on it.
 
     Attributes:
         path: as given; "" for frames given by the user.
@@ -81,7 +83,9 @@ class OpenVideo:
         max_duration: float = MAX_DURATION,
         max_streams: int = MAX_STREAMS,
         allow_urls: bool = False,
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
+        self._kept = KeptPictures(kept_bytes)
         limits = Limits(pixels=max_pixels, duration=max_duration, streams=max_streams)
         self.path = os.fspath(path)
         if not isinstance(self.path, str):
@@ -108,6 +112,7 @@ class OpenVideo:
 
         video = cls.__new__(cls)
         video.path = ""
+        video._kept = KeptPictures(KEPT_BYTES)
         video._decoder = GivenFrames(frames, timestamps, duration)
         video._begin()
         return video
@@ -122,8 +127,9 @@ class OpenVideo:
     ) -> Candidates:
         """min(count, frames) distinct frames spread evenly over the video, in time order.
 
-        The video is cut into ``count`` equal spans. The frame on screen in the middle of a span stands for it, or,
-        where the span has I-frames, the one nearest to its middle, which costs a single decoded picture.
+        The video is cut into ``count`` equal spans, and one frame stands for each: the I-frame nearest to its middle,
+        which costs a single decoded picture; where it has none, an early frame of the span, if the next candidate is
+        near; where hardly any span has one, the frame on screen in the middle.
 
         Args:
             count: how many, >= 1.
@@ -183,6 +189,7 @@ class OpenVideo:
     def close(self) -> None:
         """Let go of the file; closing twice does no harm. Frames can then no longer be asked for."""
         self.closed = True
+        self._kept.clear()
         self._decoder.close()
 
     def __enter__(self) -> Self:
@@ -201,8 +208,12 @@ class OpenVideo:
     @property
     def i_frames(self) -> NDArray[np.float64]:
         """(m,) seconds, the frames among ``timestamps`` whose decoding costs one picture; none for frames given."""
-        index = self._decoder.index
-        return index.timestamps[index.is_key]
+        return self.timestamps[self.is_i_frame]
+
+    @property
+    def is_i_frame(self) -> NDArray[np.bool_]:
+        """(n,) which of ``timestamps`` are those of ``i_frames``."""
+        return self._decoder.index.is_key
 
     @property
     def duration(self) -> float:
@@ -259,37 +270,21 @@ class OpenVideo:
         """Frames produced so far."""
         return self._decoder.frames_decoded
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of decoded pictures that are kept now."""
+        return self._kept.held
+
     def _on_screen(self, times: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
         """Rank of the frame on screen at each time."""
         return np.searchsorted(self.timestamps, times, side="right") - 1
 
-    def _spread(self, count: int, within: Sequence[Span] = ()) -> NDArray[np.int64]:
-        """Ranks of min(count, n) candidates: rising, distinct, I-frames where a span has one.
-
-        Spans are laid end to end, so that the frames inside them are spread as if they were a video of their own.
-        """
-        within = within or [(0.0, self.duration)]
-        pool = np.flatnonzero(inside(self.timestamps, within))  # ranks of all that may be chosen
-        if not len(pool):
+    def _spread(self, count: int, within: Sequence[Span]) -> NDArray[np.int64]:
+        """Ranks of min(count, n) candidates: rising, distinct, cheap to decode."""
+        ranks = spread_candidates(count, self.timestamps, self.is_i_frame, self.duration, within)
+        if not len(ranks):
             raise SpanError(f"{self.path or 'the video'} shows no new frame within {list(within)} s; widen the spans")
-        clock, length = lay_end_to_end(self.timestamps[pool], within)
-        count = min(count, len(pool))
-        stride = length / count
-        targets = (np.arange(count) + 0.5) * stride + _NANOSECOND
-        ranks = (np.searchsorted(clock, targets, side="right") - 1).clip(min=0)
-        keys = np.flatnonzero(self._decoder.index.is_key[pool])
-        if len(keys):
-            times = clock[keys]
-            after = np.searchsorted(times, targets).clip(max=len(keys) - 1)
-            before = (after - 1).clip(min=0)
-            nearest = np.where(targets - times[before] <= times[after] - targets + 4 * _NANOSECOND, before, after)
-            distance = times[nearest] - targets
-            # half-open, so that no I-frame serves two spans
-            near = (distance >= -stride / 2 - 2 * _NANOSECOND) & (distance < stride / 2 - 2 * _NANOSECOND)
-            ranks = np.where(near, keys[nearest], ranks)
-        # rank - place must never fall (that is: ranks rise strictly) and must leave room for the frames to come
-        places = np.arange(count)
-        return pool[np.maximum.accumulate(ranks - places).clip(0, len(pool) - count) + places]
+        return ranks
 
     def _pictures(
         self, choose: Callable[[], NDArray[np.int64]], size: tuple[int, int], progress: Progress | None
@@ -299,6 +294,7 @@ class OpenVideo:
         try:
             return self._collect(choose(), size, progress)
         except DamagedError:
+            self._kept.clear()  # ranks change
             self._decoder.reindex()
         return self._collect(choose(), size, progress)
 
@@ -306,9 +302,12 @@ class OpenVideo:
         self, ranks: NDArray[np.int64], size: tuple[int, int], progress: Progress | None
     ) -> tuple[list[int], dict[int, Image.Image]]:
         distinct = np.unique(ranks).tolist()
-        pictures: dict[int, Image.Image] = {}
-        for rank, picture in self._decoder.pictures(distinct, size):
+        pictures = self._kept.find(distinct, size)
+        if pictures and progress is not None:
+            progress(len(pictures), len(distinct))
+        for rank, picture in self._decoder.pictures([rank for rank in distinct if rank not in pictures], size):
             pictures[rank] = picture
+            self._kept.keep(rank, size, picture)
             if progress is not None:
                 progress(len(pictures), len(distinct))
         return ranks.tolist(), pictures
