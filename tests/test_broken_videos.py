@@ -134,7 +134,7 @@ def test_what_can_be_read_is_read_rightly_and_oddities_are_noted(broken: Any, na
             assert one.image.tobytes() == other.image.tobytes()
         middle = video.frames_at([frames // 2 and times[frames // 2]], size=64)[0]
         assert middle.image.tobytes() == in_passing[frames // 2].image.tobytes()
-        assert (note is None and video.notes == ()) or any(note in said for said in video.notes if note)
+        assert (note is None and video.notes == ()) or any(note in said for said in sentences(video.notes) if note)
 
 
 @pytest.mark.parametrize("name", READABLE)
