@@ -130,6 +130,7 @@ NOTE_CODES: Mapping[str, str] = {
     "cut-short": "the file ends before it should",
     "starts-late": "the first frames cannot be decoded: the file starts in the middle",
     "decoded-whole": "all of the video had to be decoded to find its frames",
+    "rare-i-frames": "many more frames than those asked for had to be decoded: there are few I-frames",
     "false-duration": "the file claims another duration than its pictures have",
     "times-restart": "time stamps go back or start again and were put in order",
     "picture-late": "the picture starts after the sound; times count from the first picture",

@@ -97,6 +97,18 @@ def hidden_frames(film: Path, path: Path) -> None:
     path.write_bytes(data)
 
 
+def test_frames_that_cost_much_for_want_of_i_frames_are_noted(film: Path) -> None:
+    with OpenVideo(film) as video:
+        video.candidates(len(video.i_frames), size=16)
+        assert video.notes == ()
+        before = video.frames_decoded
+        video.frames_at(video.i_frames[:300] + 1.9, size=16)
+        (note,) = video.notes
+        assert note.code == "rare-i-frames"
+        assert "an I-frame every 2 s: 300 frames cost" in note.text
+        assert video.frames_decoded - before > 10 * 300
+
+
 @pytest.mark.parametrize("change", [cut_short, noise, fragments, hidden_frames])
 def test_tables_that_are_not_sound_or_not_simple_are_not_used(film: Path, tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "changed.mp4"

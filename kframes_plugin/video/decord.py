@@ -22,7 +22,8 @@ from PIL import Image
 from kframes_plugin.errors import VideoError
 from kframes_plugin.video.decoder import Limits, Size
 from kframes_plugin.video.index import FrameIndex, Packets
-from kframes_plugin.video.pyav import PyAVDecoder, Run
+from kframes_plugin.video.pyav import PyAVDecoder
+from kframes_plugin.video.runs import Run
 
 _BATCH = 16  # frames fetched at once; 16 x 1.3 MB at 720p
 _THREADS = min(4, os.cpu_count() or 1)

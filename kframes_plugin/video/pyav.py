@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ from kframes_plugin.video.mp4_tables import read_mp4_tables
 from kframes_plugin.video.opening import check_duration, check_pixels
 from kframes_plugin.video.picture import Screen
 from kframes_plugin.video.reading import Reading, packets_here
+from kframes_plugin.video.runs import Run, plan_runs, tell_cost
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -42,35 +42,11 @@ if TYPE_CHECKING:
 
 _THREADS = min(4, os.cpu_count() or 1)  # frame threads each hold pictures: 4 x 50 MB at 8K
 _WORTH_THREADS = 8  # frames a run; below, starting and draining frame threads costs more than it gains
-_BRIDGE = 4  # packets; decoding across a gap of this size costs less than draining and seeking
 _MAX_FPS = 1000  # packets a second of the allowed duration, so that a hostile file cannot fill the memory
 _MAX_PACKETS = 10**9
 _LATE = 16  # frames by which a wrong time stamp may come too late before those missing are given up
 _LATE_PICTURE = 0.5  # seconds after the sound that are worth a note
 _BACK = "time stamps go back inside the file: its frames are given in the order of their time stamps"
-
-
-@dataclass
-class Run:
-    """One stretch of decoding: from key number ``key`` to packet ``last``, for the frames ``ranks``."""
-
-    key: int
-    first: int
-    last: int
-    ranks: list[int] = field(default_factory=list)
-
-
-def plan_runs(index: FrameIndex, ranks: Sequence[int]) -> list[Run]:
-    """The cheapest runs for rising ranks: a new one wherever seeking beats decoding on."""
-    runs: list[Run] = []
-    for rank in ranks:
-        key, packet = index.key_of(rank), int(index.packets[rank])
-        first = int(index.keys[key])
-        if not runs or first > runs[-1].last + _BRIDGE:
-            runs.append(Run(key, first, packet))
-        runs[-1].last = max(runs[-1].last, packet)
-        runs[-1].ranks.append(rank)
-    return runs
 
 
 class PyAVDecoder:
@@ -130,6 +106,8 @@ class PyAVDecoder:
         runs = plan_runs(self.index, ranks)
         length = sum(run.last - run.first + 1 for run in runs)
         threads = _THREADS if length > _WORTH_THREADS * len(runs) else 1
+        if (text := tell_cost(self.index, len(ranks), length)) and all(n.code != "rare-i-frames" for n in self.notes):
+            self._note("rare-i-frames", text)
         for run in runs:
             missing = {int(self.index.stamps[rank]): rank for rank in run.ranks}
             # at damage, frame threads and passing over lose more frames than need be: then once more without
