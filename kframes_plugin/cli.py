@@ -111,6 +111,7 @@ def select(
     speech: Annotated[
         str | None, typer.Option(help="Recognise speech with this Whisper model (small, large-v3 ...).")
     ] = None,
+    ocr: Annotated[bool, typer.Option("--ocr", help="Also read the text on screen.")] = False,
     language: Annotated[str | None, typer.Option(help="Of subtitles and speech: en, de ...")] = None,
     server_option: ServerOption = None,
 ) -> None:
@@ -129,7 +130,7 @@ def select(
         kframes = _loaded(model, server_option, device=device, time_words=time_words, **options)
         with _wrong_arguments(), _progress_bar() as progress:
             said = _transcript(transcript, speech, language, progress)
-            words: WordArguments = {"transcript": said, "language": language}
+            words: WordArguments = {"transcript": said, "language": language, "ocr": ocr}
             selection = kframes.select(opened, query, k, within=spans, progress=progress, **words)
     if out is not None:
         selection.save(out)

@@ -81,7 +81,7 @@ class KFrames:
             lies outside, to an I-frame, which costs a single decoded picture.
         time_words: read the times that a query names ("the cat in the first minute") as spans to look at, and ask the
             selector for the rest. A table of another language does it in that language; False reads none.
-        words: ``transcript`` and ``language``: where the words of videos come from, see
+        words: ``transcript``, ``language`` and ``ocr``: where the words of videos come from, see
             :class:`~kframes_plugin.words.options.WordOptions`. Words are evidence beside the looks that a selector
             scores; where none match the query, the clips are those of looks alone.
 
@@ -178,7 +178,7 @@ class KFrames:
             start, end: the same for one span: seconds, or a text as "1:30"; None is the start or the end of the video.
                 With ``within`` too, what lies in both counts.
             progress: called as ``progress(step, done, total)`` while frames are decoded.
-            words: another ``transcript`` or ``language`` for this call, as for :class:`KFrames`.
+            words: another ``transcript``, ``language`` or ``ocr`` for this call, as for :class:`KFrames`.
 
         Raises:
             TypeError, ValueError: wrong arguments, before any work is done.
@@ -336,7 +336,7 @@ class VideoSession:
         self._owns = not isinstance(video, OpenVideo)
         self.video = _opened(video, kframes.sampling.video_options)
         self.duration = self.video.duration
-        self.words = VideoWords(self.video, kframes.words if words is None else words)
+        self.words = VideoWords(self.video, kframes.words if words is None else words, progress)
         self._candidates: dict[tuple[Span, ...], Candidates] = {}  # by the spans that were asked for
         self._scenes: dict[tuple[Span, ...], tuple[Span, ...]] = {}
         self._unpaid = Cost(seconds={"open": perf_counter() - start})
@@ -406,7 +406,10 @@ class VideoSession:
             kframes, progress = self._kframes, for_step(self._progress, "candidates")
             frames = self.video.candidates(kframes.candidates, kframes.candidate_size, progress, within=key)
             seconds = {"candidates": perf_counter() - start}
+            start = perf_counter()
             self.words.give_to(frames, within)
+            if frames.transcript or frames.screen_text:
+                seconds["words"] = perf_counter() - start
             self._candidates[key] = frames
             self._scenes[key] = tuple(detect_scenes(frames, self.duration))
             self._unpaid += Cost(frames_decoded=self.video.frames_decoded - before, seconds=seconds)

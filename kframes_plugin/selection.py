@@ -22,7 +22,8 @@ from kframes_plugin.keyframes import (
     take_keyframes,
     with_strategy,
 )
-from kframes_plugin.output.messages import chat_messages, vllm_data
+from kframes_plugin.output.messages import answer_lines, chat_messages, vllm_data
+from kframes_plugin.prompt.lines import TOKENS, write_transcript
 from kframes_plugin.prompt.styles import video_metadata
 from kframes_plugin.types import Clip, Cost, Frame, Line, Note, Span, Strategy
 from kframes_plugin.video import OpenVideo
@@ -148,33 +149,51 @@ class Selection:
         else:
             raise VideoError("these frames were given, not a file, and are gone; resample while their session is open")
 
-    def to_messages(self, question: str | None = None, *, reasons: bool = False) -> list[dict[str, Any]]:
+    def to_messages(
+        self, question: str | None = None, *, reasons: bool = False, transcript: bool = False
+    ) -> list[dict[str, Any]]:
         """One user message for a chat model: the time of every frame as text, the frame, and at the end the question.
 
         Args:
             question: what the answerer is asked; the query when None.
             reasons: put the clips with their reasons before the question. Off, since they make answers worse
                 (Video-MME at k = 32: 57.7 with reasons, 65.1 without; arXiv 2510.13891).
+            transcript: put the lines that are spoken near the frames between them, at most some 2,000 tokens.
         """
-        return chat_messages(self, question, reasons=reasons)
+        return chat_messages(self, question, reasons=reasons, transcript=transcript)
 
     def to_openai(
-        self, question: str | None = None, *, reasons: bool = False, long_side: int = LONG_SIDE, quality: int = QUALITY
+        self,
+        question: str | None = None,
+        *,
+        reasons: bool = False,
+        transcript: bool = False,
+        long_side: int = LONG_SIDE,
+        quality: int = QUALITY,
     ) -> list[dict[str, Any]]:
         """:meth:`to_messages` for OpenAI's chat completions and every compatible server: images as JPEG data URLs.
 
         Args:
-            question, reasons: as for :meth:`to_messages`.
+            question, reasons, transcript: as for :meth:`to_messages`.
             long_side: pixels; larger frames are scaled down.
             quality: of the JPEGs, 1 to 95.
         """
-        return with_data_urls(self.to_messages(question, reasons=reasons), long_side=long_side, quality=quality)
+        messages = self.to_messages(question, reasons=reasons, transcript=transcript)
+        return with_data_urls(messages, long_side=long_side, quality=quality)
+
+    def transcript_text(self, tokens: int = TOKENS) -> str:
+        """The lines near the frames as one text, for prompts whose frames are one video, as vLLM's; "" without lines.
+
+        Args:
+            tokens: that it may take, estimated, >= 0.
+        """
+        return write_transcript(answer_lines(self, tokens))
 
     def to_vllm(self, *, repeat: int = 1) -> dict[str, Any]:
         """vLLM's ``multi_modal_data``: the frames as one video with their true times, not to be sampled again.
 
         For families that write the time of every frame (Qwen3-VL, GLM-4.xV, Gemma 4 ...); :meth:`to_openai` is right
-        for all. The prompt needs the family's own mark for one video.
+        for all. The prompt needs the family's own mark for one video; :meth:`transcript_text` is what is said, for it.
 
         Args:
             repeat: pass every frame that often; 2 for models that fuse frames in pairs (Qwen-VL, GLM-V).

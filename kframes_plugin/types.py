@@ -138,6 +138,7 @@ NOTE_CODES: Mapping[str, str] = {
     "transcript-unreadable": "subtitles, or a part of them, cannot be read",
     "transcript-cut": "there are more subtitles than are read",
     "transcript-pictures": "the subtitles in the file are pictures, not text",
+    "text-cut": "text on screen was read on fewer pictures than changed",
     "selector": "said by a selector of your own, as a plain string",
 }
 

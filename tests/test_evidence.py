@@ -131,7 +131,7 @@ def test_kinds_that_meet_raise_each_other() -> None:
     sign = Match(44.0, 50.0, "BEWARE OF DOG", 0.5, "on screen")
     first = fuse([SEEN], LOOKS, TIMES, [said, sign])[0]
     assert first.score == pytest.approx(join([0.3, 0.4, 0.5]))
-    for part in ('said at 45 s: "look, a dog"', 'on screen at 44 s: "BEWARE OF DOG"', "looks like: dog"):
+    for part in ('said at 45 s: "look, a dog"', 'on screen at 47 s: "BEWARE OF DOG"', "looks like: dog"):
         assert part in first.reason
 
 

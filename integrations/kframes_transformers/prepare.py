@@ -41,6 +41,7 @@ def prepare(
     start: Time | None = None,
     end: Time | None = None,
     video_options: Mapping[str, Any] | None = None,
+    transcript: bool = False,
 ) -> Prepared:
     """Replace every video of a chat by its k frames for the question, in the form the processor reads right.
 
@@ -56,6 +57,7 @@ def prepare(
         start, end: look only here, as for :meth:`KFrames.select`.
         video_options: keys of every video block that does not say otherwise, as ``{"fps": 1}``; see
             :func:`~kframes_plugin.agents.video_block.select_block`.
+        transcript: put the lines that are spoken near the frames after them.
 
     Raises:
         ValueError: no query, an unknown style, or one that the processor has no place for.
@@ -82,6 +84,8 @@ def prepare(
             )
             blocks, described = STYLES[chosen](selection.frames, selection.duration, selection.clips)
             content += blocks
+            if transcript and (text := selection.transcript_text()):
+                content.append({"type": "text", "text": text})
             metadata += described
             selections.append(selection)
         written.append({**message, "content": content})

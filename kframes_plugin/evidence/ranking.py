@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kframes_plugin.evidence.terms import SCREEN, SPEECH, find_terms, is_alike
+from kframes_plugin.evidence.terms import FOR_TEXT, SCREEN, SPEECH, find_terms, is_alike
 from kframes_plugin.types import Line
 
 Kind = Literal["said", "on screen"]
@@ -34,6 +34,7 @@ MOST = 8  # passages of a query
 # that a meaning cannot be known.
 OFFSET, WORDS, MEANING = -7.5, 4.2, 15.0
 WORDS_OFFSET, WORDS_ALONE = -5.8, 8.0
+ASKED = 2.5  # more where the query asks for text, as "the title ..." and "a sign that says ..."
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ class Match:
     @property
     def reason(self) -> str:
         """When and what, quoted: 'said at 61.2 s: "..."'."""
+        at = self.start if self.kind == "said" else (self.start + self.end) / 2  # text may stand shorter than its span
         text = self.text if len(self.text) <= 120 else self.text[:117].rstrip() + "..."
-        return f'{self.kind} at {round(self.start, 1):g} s: "{text}"'
+        return f'{self.kind} at {round(at, 1):g} s: "{text}"'
 
 
 class Passages:
@@ -109,7 +111,8 @@ class Passages:
     def find_chances(self, query: str) -> NDArray[np.float64]:
         """(passages,) that each answers the query, 0..1."""
         words = self.compare_words(query)
-        alone = WORDS_OFFSET + WORDS_ALONE * words
+        asked = self.kind == "on screen" and not FOR_TEXT.isdisjoint(query.casefold().split())
+        alone = WORDS_OFFSET + WORDS_ALONE * words + ASKED * asked
         if self._vectors is None:
             return 1 / (1 + np.exp(-alone))
         both = OFFSET + WORDS * words + MEANING * self.compare_meaning(query)

@@ -27,6 +27,10 @@ screen shown show shows showing appear appears appearing display displayed label
 """
 EMPTY = frozenset(_EMPTY.split())
 SPEECH, SCREEN = EMPTY | frozenset(_SPEECH.split()), EMPTY | frozenset(_SCREEN.split())
+_FOR_TEXT = """
+text title sign signs caption words letters written writing says reads label labelled
+"""
+FOR_TEXT = frozenset(_FOR_TEXT.split())  # a query with one of these asks for text on screen
 _WIDE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # scripts without spaces
 _RUNS = re.compile(f"[{_WIDE}]+|[^\\W_{_WIDE}]+")
 # Letters that recognisers mix up; pairs first.

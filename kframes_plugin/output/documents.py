@@ -28,7 +28,7 @@ class KeyframeDocument:
             worse.
         metadata: plain values: video, timestamp (s), duration of the frame (s), number (from 1), query; scene_start,
             scene_end (s) where scenes are known; and where it lies in a clip clip_start, clip_end (s), priority, score
-            and reason; image_path where one was written.
+            and reason; said, the line that is spoken, where one is known; image_path where one was written.
     """
 
     id: str
@@ -67,6 +67,7 @@ def _document(selection: Selection, number: int, out: Path_ | None) -> KeyframeD
         metadata |= {"clip_start": clip.start, "clip_end": clip.end, "priority": clip.priority, "reason": clip.reason}
         metadata |= {} if clip.score is None else {"score": clip.score}
         text += f", in the clip {clock(clip.start)}-{clock(clip.end)}"
+    metadata |= {"said": frame.said} if frame.said else {}
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
         path = Path(out).absolute() / f"{identity}.jpg"

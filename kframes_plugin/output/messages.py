@@ -12,22 +12,33 @@ import numpy as np
 
 from kframes_plugin.clips.geometry import clip_of
 from kframes_plugin.prompt import Messages
+from kframes_plugin.prompt.lines import TOKENS, add_lines, choose_lines
 from kframes_plugin.prompt.styles import video_metadata
 
 if TYPE_CHECKING:
     from kframes_plugin.selection import Selection
+    from kframes_plugin.types import Line
 
 
-def chat_messages(selection: Selection, question: str | None, *, reasons: bool = False) -> Messages:
+def chat_messages(
+    selection: Selection, question: str | None, *, reasons: bool = False, transcript: bool = False
+) -> Messages:
     """See :meth:`Selection.to_messages`."""
-    content: list[dict[str, Any]] = []
-    for frame in selection.frames:
-        content += [{"type": "text", "text": f"{frame.timestamp:.1f} s:"}, {"type": "image", "image": frame.image}]
+    blocks: list[list[dict[str, Any]]] = [
+        [{"type": "text", "text": f"{frame.timestamp:.1f} s:"}, {"type": "image", "image": frame.image}]
+        for frame in selection.frames
+    ]
+    content = add_lines(blocks, selection.timestamps, answer_lines(selection) if transcript else ())
     if reasons and selection.clips:
         lines = [f"{c.start:.1f}-{c.end:.1f} s ({c.priority}): {c.reason}" for c in selection.clips]
         content.append({"type": "text", "text": "Key clips:\n" + "\n".join(lines)})
     content.append({"type": "text", "text": selection.query if question is None else question})
     return [{"role": "user", "content": content}]
+
+
+def answer_lines(selection: Selection, tokens: int = TOKENS) -> list[Line]:
+    """The lines near the frames that fit a budget of tokens, estimated."""
+    return choose_lines(selection.transcript, selection.timestamps, tokens) if selection.frames else []
 
 
 def vllm_data(selection: Selection, *, repeat: int = 1) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kframes_plugin.types import Frame
+from kframes_plugin.prompt.lines import Count, add_lines, choose_lines, estimate_tokens, write_transcript
+from kframes_plugin.types import Frame, Line
 
 DECIMALS = 1  # seconds are written to a tenth; a frame of a 30-fps video lasts 0.03 s
 # What dense labels call a frame: no attribute of the query holds in it, some do, it is secondary, it is top.
@@ -78,6 +79,9 @@ def build_messages(
     query: str,
     fmt: PromptFormat = DEFAULT_FORMAT,
     shown: Sequence[dict[str, Any]] | None = None,
+    *,
+    transcript_tokens: int = 0,
+    count: Count = estimate_tokens,
 ) -> Messages:
     """The chat messages that ask a multimodal model for the key clips.
 
@@ -87,6 +91,9 @@ def build_messages(
         fmt: how the model was taught to read.
         shown: chat content that shows the frames; None: :func:`frame_content`. Needed for ``fmt.input="video"``, which
             depends on the model's family.
+        transcript_tokens: that lines of the candidates' transcript may take, >= 0. They stand between the frames, or
+            after ``shown``.
+        count: text -> its tokens.
 
     Returns:
         One user message: the content that shows the frames, and the query as text after and/or before it.
@@ -98,11 +105,17 @@ def build_messages(
         raise ValueError("build_messages needs at least one frame; got none")
     if not query.strip():
         raise ValueError("the query is empty; say in words what to look for")
-    content = frame_content(frames, fmt) if shown is None else list(shown)
+    known: Sequence[Line] = getattr(frames, "transcript", ()) if transcript_tokens else ()
+    lines = choose_lines(known, [frame.timestamp for frame in frames], transcript_tokens, count)
+    if shown is None:
+        content = frame_content(frames, fmt, lines)
+    else:
+        content = [*shown, *([_text(write_transcript(lines))] if lines else [])]
     if fmt.prompt is not None:
         task, gap = fmt.prompt.replace("{query}", query), ""
     else:
-        task, gap = query if fmt.instruction == "short" else _instruction(frames, query, fmt), "\n"
+        between = bool(lines) and shown is None
+        task, gap = query if fmt.instruction == "short" else _instruction(frames, query, fmt, between), "\n"
     before = fmt.query_position == "before"
     content = [_text(task + gap), *content] if before else [*content, _text(gap + task)]
     if fmt.query_position == "both":
@@ -110,20 +123,23 @@ def build_messages(
     return [{"role": "user", "content": content}]
 
 
-def frame_content(frames: Sequence[Frame], fmt: PromptFormat = DEFAULT_FORMAT) -> list[dict[str, Any]]:
+def frame_content(
+    frames: Sequence[Frame], fmt: PromptFormat = DEFAULT_FORMAT, lines: Sequence[Line] = ()
+) -> list[dict[str, Any]]:
     """The frames as chat content: each one's time as text, then its image; a closing mark in index mode.
+
+    Lines that are spoken stand between the frames, at their times.
 
     Raises:
         ValueError: ``fmt.input`` is "video".
     """
     if fmt.input == "video":
         raise ValueError('input="video" is for models that kframes runs itself, not here; use input="images"')
-    if not fmt.times:
-        return [{"type": "image", "image": frame.image} for frame in frames]
-    content: list[dict[str, Any]] = []
-    for index, frame in enumerate(frames):
-        content += [_text(write_mark(index, frame.timestamp, fmt)), {"type": "image", "image": frame.image}]
-    if fmt.time_format == "index":
+    images = [{"type": "image", "image": frame.image} for frame in frames]
+    marks = [_text(write_mark(index, frame.timestamp, fmt)) for index, frame in enumerate(frames)]
+    blocks = [[mark, image] if fmt.times else [image] for mark, image in zip(marks, images, strict=True)]
+    content = add_lines(blocks, [frame.timestamp for frame in frames], lines)
+    if fmt.times and fmt.time_format == "index":
         content.append(_text(write_mark(len(frames), duration_of(frames), fmt)))
     return content
 
@@ -164,7 +180,7 @@ def write_mark(index: int, timestamp: float, fmt: PromptFormat) -> str:
     return f"<frame {time}>" if fmt.time_format == "index" else f"<{time} seconds>"
 
 
-def _instruction(frames: Sequence[Frame], query: str, fmt: PromptFormat) -> str:
+def _instruction(frames: Sequence[Frame], query: str, fmt: PromptFormat, with_lines: bool = False) -> str:
     unit = "frame number" if fmt.time_format == "index" else "seconds"
     reason = ', "reason": at most 20 words' if fmt.reasons else ""
     exclusive = " The end frame is not part of the clip." if fmt.time_format == "index" else ""
@@ -174,6 +190,7 @@ def _instruction(frames: Sequence[Frame], query: str, fmt: PromptFormat) -> str:
         timing = "The frames are numbered from 0." if fmt.time_format == "index" else "They are evenly spaced."
     if fmt.input == "video":
         timing = "The video has its times."
+    timing += " Between them stands what is said, with its time in seconds." if with_lines else ""
     if fmt.answer == "spans":
         form = f"[start, end] pairs in {unit.removesuffix('s')}s: [[start, end], [start, end]]."
     else:

@@ -28,6 +28,7 @@ from kframes_plugin.mllm.load import load
 from kframes_plugin.mllm.threads import is_small, one_thread
 from kframes_plugin.mllm.vocabulary import in_known_case, refusal
 from kframes_plugin.prompt import PromptFormat, build_messages, duration_of, parse_clips
+from kframes_plugin.prompt.lines import TOKENS
 from kframes_plugin.prompt.styles import style_of
 from kframes_plugin.types import Candidates, Cost, Frame, Note, Prediction, PredictionKind
 
@@ -68,6 +69,7 @@ class MLLMSelector:
         prediction: PredictionKind | None = None,
         batch_size: int | None = None,
         name: str | None = None,
+        transcript_tokens: int | None = None,
     ) -> None:
         """Use a loaded model and its processor.
 
@@ -81,6 +83,8 @@ class MLLMSelector:
                 a CPU, else 1. It counts only where the model takes vision features (``mm_encoder_outputs`` of its
                 ``forward``); any other is asked one by one.
             name: for messages.
+            transcript_tokens: that lines of a transcript may take in a prompt, >= 0; None: 2,000, and 0 for a model
+                with settings, as it was trained without.
 
         Raises:
             SelectorError: the processor has no chat template or takes no images.
@@ -89,6 +93,8 @@ class MLLMSelector:
         self.model = model
         self.processor = processor
         self.settings = settings if settings is not None else CheckpointSettings()
+        usual = TOKENS if settings is None else 0
+        self.transcript_tokens = usual if transcript_tokens is None else transcript_tokens
         self.candidates = self.settings.candidates
         self.frame_size = self.settings.frame_size
         self.prediction = check_prediction(
@@ -297,13 +303,19 @@ class MLLMSelector:
     def _encode(self, frames: Candidates, queries: Sequence[str], fmt: PromptFormat, room: int) -> dict[str, Any]:
         """The model's inputs for some queries, if it can hold each and ``room`` more tokens."""
         shown, videos = self._inputs.show(frames, fmt)
-        inputs = self._inputs(frames, [build_messages(frames, query, fmt, shown) for query in queries], videos)
+        own = shown if fmt.input == "video" else None
+        tokens, count = self.transcript_tokens, self._count
+        asked = [build_messages(frames, query, fmt, own, transcript_tokens=tokens, count=count) for query in queries]
+        inputs = self._inputs(frames, asked, videos)
         length = inputs[IDS].shape[1]
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if limit and length + room > limit:
             more = f" and max_new_tokens={room}" if room else ""
             raise SelectorError(self._too_large(frames, f"{length} tokens{more} exceed its {limit}"))
         return inputs
+
+    def _count(self, text: str) -> int:
+        return len(self.processor.tokenizer(text, add_special_tokens=False)[IDS])
 
     @contextmanager
     def _turn(self, frames: Sequence[Frame]) -> Iterator[None]:

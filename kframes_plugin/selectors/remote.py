@@ -12,6 +12,7 @@ from kframes_plugin.chat.client import ChatClient
 from kframes_plugin.chat.images import jpeg
 from kframes_plugin.chat.options import check_options
 from kframes_plugin.prompt import DEFAULT_FORMAT, PromptFormat, build_messages, duration_of, parse_clips
+from kframes_plugin.prompt.lines import TOKENS
 from kframes_plugin.types import Candidates, Frame, Note, Prediction
 
 
@@ -25,6 +26,7 @@ class RemoteSelector(ChatClient):
         format: how prompts and answers are written.
         concurrency: requests under way together where many queries are asked at once, >= 1.
         image_ids: send a "uuid" with every picture, by which vLLM finds what it knows of it; others may refuse it.
+        transcript_tokens: that lines of a transcript may take in a prompt, estimated, >= 0.
         snap_to_cuts: True: its clips end at candidates.
     """
 
@@ -35,6 +37,7 @@ class RemoteSelector(ChatClient):
     format: PromptFormat = DEFAULT_FORMAT
     concurrency: int = 8
     image_ids: bool = False
+    transcript_tokens: int = TOKENS
 
     @classmethod
     def from_options(cls, url: str, options: Mapping[str, Any]) -> Self:
@@ -79,7 +82,7 @@ class RemoteSelector(ChatClient):
             return found + list(pool.map(lambda query: self._ask(frames, pictures, query), queries[1:]))
 
     def _ask(self, frames: Sequence[Frame], pictures: Sequence[bytes], query: str) -> Prediction:
-        messages = build_messages(frames, query, self.format)
+        messages = build_messages(frames, query, self.format, transcript_tokens=self.transcript_tokens)
         encoded = iter(pictures)
         for message in messages:
             message["content"] = [

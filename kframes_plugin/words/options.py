@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Spoken = tuple[float, float, str]  # start and end in seconds, and the words
 Transcribe = Callable[[str], Iterable[Spoken]]  # path of a video -> what is said, seconds from the start of its sound
+ReadText = Callable[["Image.Image"], str]
 Transcript = str | os.PathLike[str] | Iterable[Spoken] | Transcribe | None
 
 
@@ -17,6 +21,7 @@ class WordArguments(TypedDict, total=False):
 
     transcript: Transcript
     language: str | None
+    ocr: bool | ReadText
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,14 @@ class WordOptions:
             clock of players, which starts with the sound. A list of (start, end, text), seconds from the first frame.
             A callable (path) -> such a list, with seconds from the start of the sound, as recognisers of speech give
             it. None: no words.
+        ocr: also read the text on screen, in candidates that changed, with the extra ``ocr``; or a callable: picture
+            -> its text, "" where it has none.
         language: of the subtitles, as "en", "eng" or "English"; None: what the file marks as its own, else the first.
     """
 
     transcript: Transcript = "auto"
     language: str | None = None
+    ocr: bool | ReadText = False
 
     def __post_init__(self) -> None:
         given = self.transcript

@@ -20,6 +20,7 @@ from kframes_plugin.selectors.lite.selector import CANDIDATES, LiteSelector
 from kframes_training.evaluation.baselines import BASELINES, BLIND
 from kframes_training.evaluation.cli import add_run_options, finish, measure
 from kframes_training.evaluation.data import Data, Item
+from kframes_training.evaluation.evidence import ScreenTextSelector
 from kframes_training.evaluation.load import Setup, load_plan
 from kframes_training.evaluation.loop import Plan
 from kframes_training.evaluation.scorers import load_scorer
@@ -29,6 +30,7 @@ from kframes_training.evaluation.tables import Table, budget_table, cost_table
 
 KS = (8, 16, 32, 64)
 GROUPS = ("clips under a minute", "long videos", "haystacks", "haystacks, several spans")
+WITH_TEXT = " + text on screen"
 PUBLISHED = tuple(name for name in BASELINES if name not in (*BLIND, "oracle"))
 
 
@@ -63,8 +65,8 @@ def _make_items(video: Path, group: str, queries: Sequence[Mapping[str, Any]], n
     ]
 
 
-def load_footage(selectors: Sequence[str], candidates: int, device: str | None) -> Plan:
-    """The selectors named, and every published one on lite's scores."""
+def load_footage(selectors: Sequence[str], candidates: int, device: str | None, ocr: bool) -> Plan:
+    """The selectors named, those with scores also with text on screen, and every published one on lite's scores."""
     plan = load_plan(Setup(selectors, KS, candidates=candidates, device=device))
     loaded = [one.memory.selector for one in plan.selectors if isinstance(one, ClipSelector)]
     lite = next((one for one in loaded if isinstance(one, LiteSelector)), None)  # frames are then read once
@@ -73,7 +75,13 @@ def load_footage(selectors: Sequence[str], candidates: int, device: str | None) 
         ScoreSelector(f"{name} on lite", BASELINES[name], name, False, 0, candidates, scorer.size, scorer.settings)
         for name in PUBLISHED
     ]
-    return Plan([*plan.selectors, *published], KS, scorer)
+    looks = [
+        one
+        for one in plan.selectors
+        if ocr and isinstance(one, ClipSelector) and hasattr(one.memory.selector, "scores")
+    ]
+    read = [ScreenTextSelector(f"{one.name}{WITH_TEXT}", one.kframes, one.settings) for one in looks]
+    return Plan([*plan.selectors, *read, *published], KS, scorer)
 
 
 def list_tables(report: Mapping[str, Any]) -> list[Table]:
@@ -97,14 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--candidates", type=int, default=CANDIDATES)
     parser.add_argument("--device", help="cpu, cuda ...; automatic by default")
     parser.add_argument("--files", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--ocr", action="store_true", help="selectors with scores also with text on screen")
     add_run_options(parser)
     options = parser.parse_args(arguments)
     try:
         place_outputs(options)
-        load = partial(load_footage, options.selectors.split(","), options.candidates, options.device)
+        load = partial(load_footage, options.selectors.split(","), options.candidates, options.device, options.ocr)
         data = read_footage(options.folder, options.haystacks)
+        against = ["mdp3 on lite", "aks on lite", *(["lite"] if options.ocr else [])]
         report = measure(
-            data, load, options, "footage", ["mdp3 on lite", "aks on lite"], compared_groups=("all",), with_items=False
+            data, load, options, "footage", against, compared_groups=("all", "of: haystacks"), with_items=False
         )
     except ValueError as error:
         parser.error(str(error))
