@@ -17,6 +17,7 @@ from typing import Any
 
 import decode
 import decoders
+import hours
 import scenes
 import snapping
 from kframes_training.evaluation.studies import conformance, contest, footage, latency, synthscenes
@@ -52,6 +53,11 @@ def of_scenes(report: Report) -> str:
             for name, groups in report["scores"].items()
         }
     )
+
+
+def of_hours(report: Report) -> str:
+    """Needles in videos of hours, with and without a retriever."""
+    return hours.table(report["rows"])
 
 
 def of_snapping(report: Report) -> str:
@@ -138,6 +144,7 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
     "decoders": ("Decoders on real clips", "python benchmarks/decoders.py", of_decoders),
     "scenes": ("Scene cuts on real clips", "python benchmarks/scenes.py", of_scenes),
     "snapping": ("Ends of clips on real footage", "python benchmarks/snapping.py", of_snapping),
+    "hours": ("Needles in videos of hours", "python benchmarks/hours.py clips", of_hours),
     "peakclips": ("PeakClips on SynthScenes", "python benchmarks/peakclips.py", of_peakclips),
 }
 

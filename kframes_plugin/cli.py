@@ -188,6 +188,47 @@ def select_many(
         raise typer.Exit(1)
 
 
+INDEX = "Folder of the index; default: .kframes in the folder of the videos."
+
+
+@app.command("index")
+def index_videos(
+    folder: Annotated[Path, typer.Argument(help="A folder of videos, with all below it; or a video.")],
+    index: Annotated[Path | None, typer.Option(help=INDEX)] = None,
+    model: Annotated[str, typer.Option(help=MODELS)] = "lite",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+) -> None:
+    """Make the index of the videos in FOLDER, or bring it up to date. It may be stopped, and goes on later."""
+    kframes = _loaded(model, None, device=device)
+    with _progress_bar() as progress:
+        done = kframes.searcher.build(folder, index=index, progress=progress)
+    typer.echo("\n".join(f"error\t{video}\t{error}" if error else f"video\t{video}" for video, error in done.items()))
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for, in words.", callback=_not_blank)],
+    folder: Annotated[Path, typer.Argument(help="A folder of videos, with all below it; or a video.")] = Path(),
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of videos.")] = 8,
+    index: Annotated[Path | None, typer.Option(help=INDEX)] = None,
+    model: Annotated[str, typer.Option(help=MODELS)] = "lite",
+    as_json: Json = False,
+) -> None:
+    """Find the videos in FOLDER that fit QUERY best, and where in them; what is new is indexed first."""
+    kframes = _loaded(model, None)
+    with _progress_bar() as progress:
+        hits = kframes.search(folder, query, k, index=index, progress=progress)
+    for video, error in hits.errors.items():
+        typer.echo(f"kframes: {video}: {error}", err=True)
+    if as_json:
+        typer.echo(json.dumps(asdict(hits), indent=1, ensure_ascii=False))
+        return
+    for hit in hits:
+        typer.echo(f"video\t{hit.video}\t{hit.score:.3f}")
+        for clip in hit.clips:
+            typer.echo(f"clip\t{clip.start:.3f}\t{clip.end:.3f}\t{clip.score or 0:.3f}\t{clip.reason}")
+
+
 @app.command()
 def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: Json = False) -> None:
     """Say what is in VIDEO: true duration, frames, codec, and what is odd about it."""

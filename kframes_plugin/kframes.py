@@ -12,6 +12,7 @@ import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -22,6 +23,7 @@ from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
 from kframes_plugin.clips.geometry import check_spans, overlaps
 from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.clips.snapping import snap_to_cuts
+from kframes_plugin.clips.windows import trim_to_windows
 from kframes_plugin.evidence.near import add_lines, lines_near
 from kframes_plugin.keyframes import (
     Progress,
@@ -36,6 +38,8 @@ from kframes_plugin.query.english import ENGLISH
 from kframes_plugin.query.read import ReadQuery, read_query
 from kframes_plugin.query.spans import Time, check_range, join_spans
 from kframes_plugin.query.time_words import TimeWords
+from kframes_plugin.retrieval import Looked, Retrieval, Retriever
+from kframes_plugin.search import Hits, Searcher
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.load import load_selector
 from kframes_plugin.types import (
@@ -81,12 +85,16 @@ class KFrames:
             lies outside, to an I-frame, which costs a single decoded picture.
         time_words: read the times that a query names ("the cat in the first minute") as spans to look at, and ask the
             selector for the rest. A table of another language does it in that language; False reads none.
+        retriever: for videos of hours: a cheap scorer that sees up to 4,096 I-frames and names the windows in which
+            most candidates lie. A name as "lite", "scores" (the selector's own), or an object: see
+            :class:`~kframes_plugin.types.FrameEmbedder` and :class:`~kframes_plugin.types.FrameScorer`. None: no
+            retriever. "auto": what the selector asks for, above ten minutes and 4 s between candidates.
         words: ``transcript``, ``language`` and ``ocr``: where the words of videos come from, see
             :class:`~kframes_plugin.words.options.WordOptions`. Words are evidence beside the looks that a selector
             scores; where none match the query, the clips are those of looks alone.
 
     Raises:
-        TypeError: the selector is not callable.
+        TypeError: the selector is not callable, or the retriever gives no scores.
         ValueError: candidates < 1 or an unknown strategy.
     """
 
@@ -103,6 +111,7 @@ class KFrames:
         snap_to_cuts: bool | None = None,
         exact: bool = False,
         time_words: bool | TimeWords = True,
+        retriever: Any = "auto",
         **words: Unpack[WordArguments],
     ) -> None:
         if not callable(selector):
@@ -118,6 +127,7 @@ class KFrames:
         self.time_words = ENGLISH if time_words is True else time_words or None
         self.snap_to_cuts: bool = getattr(selector, "snap_to_cuts", False) if snap_to_cuts is None else snap_to_cuts
         self.words = WordOptions(**words)
+        self.retriever = Retriever(retriever, selector, load_selector)
 
     @classmethod
     def from_pretrained(
@@ -192,6 +202,42 @@ class KFrames:
         with self.open(video, progress=progress, **words) as session:
             return session.select(query, k, strategy=strategy, within=within, start=start, end=end)
 
+    def search(
+        self,
+        videos: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        query: str,
+        k: int = 8,
+        *,
+        index: str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
+    ) -> Hits:
+        """Find the videos that fit a query best, and where in them; no frame is decoded for a query.
+
+        Their frames are embedded once and kept on disk; what is new or has changed is indexed first. The selector
+        embeds them where it can (lite, open_clip), else its retriever, else lite. Subtitles are evidence too.
+
+        Args:
+            videos: a folder, with all below it, or paths of videos and folders.
+            query: what is looked for, in words.
+            k: videos wanted, >= 1.
+            index: folder of the index; None: ``.kframes`` in the folder of the videos.
+            progress: called as ``progress("index", done, total)``.
+
+        Returns:
+            At most k videos with clips, best first; ``errors`` names those that cannot be read.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+            KFramesError: something is not there, or the index cannot be written.
+        """
+        k = check_request(query, k, None)
+        return self.searcher.search(videos, query, k, index=index, progress=progress)
+
+    @cached_property
+    def searcher(self) -> Searcher:
+        """What :meth:`search` works with; ``searcher.build(videos)`` makes the index alone."""
+        return Searcher(self.retriever.find_embedder(), self.sampling.video_options, self.words)
+
     def open(self, video: Video, *, progress: Progress | None = None, **words: Unpack[WordArguments]) -> VideoSession:
         """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
         return VideoSession(self, video, progress, replace(self.words, **words))
@@ -226,7 +272,7 @@ class KFrames:
         for query, (answer, seconds) in zip(queries, self._ask(frames, queries), strict=True):
             named = _cut(answer, spans)
             spent = Cost(candidates=len(frames), seconds={"selector": seconds})
-            cost, clips = replace(named.cost, candidates=0) + spent, list(named)
+            cost, clips = replace(named.cost, candidates=0) + spent, trim_to_windows(named, frames)
             if clips and self.snap_to_cuts:
                 start, before = perf_counter(), video.frames_decoded
                 clips = list(_cut(snap_to_cuts(clips, frames, video, size=self.candidate_size), spans))
@@ -263,6 +309,7 @@ class KFrames:
             "candidates": self.candidates,
             "candidate_size": self.candidate_size,
             "snap_to_cuts": self.snap_to_cuts,
+            **({} if self.retriever.name is None else {"retriever": self.retriever.name}),
             **(dict(said) if isinstance(said, Mapping) else {}),
         }
 
@@ -323,6 +370,7 @@ class VideoSession:
         video: the :class:`OpenVideo`.
         duration: length of the video, seconds.
         words: what is said in it.
+        retrieval: what a retriever has seen of it.
 
     One thread at a time.
     """
@@ -340,6 +388,8 @@ class VideoSession:
         self._candidates: dict[tuple[Span, ...], Candidates] = {}  # by the spans that were asked for
         self._scenes: dict[tuple[Span, ...], tuple[Span, ...]] = {}
         self._unpaid = Cost(seconds={"open": perf_counter() - start})
+        sight = kframes.candidates, kframes.candidate_size
+        self.retrieval = Retrieval(kframes.retriever, self.video, *sight, progress)
 
     def select(
         self,
@@ -388,10 +438,16 @@ class VideoSession:
         """The candidates and clips of a query, the scenes around them, and what chose the clips."""
         if not asked.text:  # times alone: they are the clips, and no selector is asked
             return (), Prediction(asked.clips), (), {"name": "time words"}
-        frames, spans = self.candidates(asked.spans), asked.spans
-        found = self._kframes.find(frames, asked.text, self.video, within=spans)
-        scenes = overlaps(self._scenes[spans], spans) if spans else self._scenes[()]
-        return frames, found, scenes, self._kframes.description
+        spans = asked.spans
+        looked = self.retrieval.look(asked.text, spans) or Looked(self.candidates(spans), self._scenes[spans])
+        if looked.frames.windows:
+            self.words.give_to(looked.frames, spans)
+        found = self._kframes.find(looked.frames, asked.text, self.video, within=spans)
+        nearest = found.nearest or (() if found else looked.nearest)
+        notes, cost = (*looked.notes, *found.notes), looked.cost + found.cost
+        scenes = overlaps(looked.scenes, spans) if spans else looked.scenes
+        found = Prediction(found, nearest=nearest, notes=notes, cost=cost)
+        return looked.frames, found, scenes, self._kframes.description
 
     def find_scenes(self) -> tuple[Span, ...]:
         """The scenes of the whole video, as the candidates show them: spans that part [0, duration)."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
     from PIL import Image
 
 Priority = Literal["P1", "P2"]
@@ -79,6 +81,7 @@ class Candidates(Sequence[Frame]):
         duration: length of the whole video, seconds, > 0.
         transcript: the lines spoken in the video, in time order; none where none are known.
         screen_text: text read on its pictures, in time order; none where nobody asked for it.
+        windows: spans, seconds, that a retriever named and where the frames are dense; none: they are spread evenly.
         cache: what selectors keep between two queries on the same frames (image embeddings, a
             prefilled prompt ...), one entry a selector. It lives as long as the frames do.
     """
@@ -90,11 +93,13 @@ class Candidates(Sequence[Frame]):
         *,
         transcript: Iterable[Line] = (),
         screen_text: Iterable[Line] = (),
+        windows: Iterable[Span] = (),
     ) -> None:
         self._frames = tuple(frames)
         self.duration = duration
         self.transcript = tuple(transcript)
         self.screen_text = tuple(screen_text)
+        self.windows = tuple(windows)
         self.cache: dict[object, Any] = {}
 
     @overload
@@ -139,6 +144,7 @@ NOTE_CODES: Mapping[str, str] = {
     "transcript-cut": "there are more subtitles than are read",
     "transcript-pictures": "the subtitles in the file are pictures, not text",
     "text-cut": "text on screen was read on fewer pictures than changed",
+    "retrieved": "a cheap scorer named windows of the video, and most candidates lie in these",
     "selector": "said by a selector of your own, as a plain string",
 }
 
@@ -278,6 +284,39 @@ class Selector(Protocol):
     in pixels, or (width, height)) and ``snap_to_cuts`` (bool, whether its clips end at candidates, so
     that cuts between them are to be found), ``name`` (str) and ``description`` (a mapping of plain JSON values), which
     a :class:`Selection` keeps. With a method ``predict_all(frames, queries)`` many queries are asked at once.
+    ``retriever`` says what names windows for it in videos of hours: "lite", another name, or "scores" (its own
+    ``scores``); None: nothing does.
     """
 
     def __call__(self, frames: Sequence[Frame], query: str, /) -> list[Clip]: ...
+
+
+class FrameScorer(Protocol):
+    """A retriever: anything that says how well each frame fits a query. It may be asked about parts of a video.
+
+    Attributes:
+        frame_size: long side of the frames it reads, pixels, or (width, height); where missing, the selector's.
+    """
+
+    def scores(self, frames: Sequence[Frame], query: str) -> ArrayLike:
+        """(T,) finite, higher is better; two calls about one video must be comparable."""
+
+
+@runtime_checkable
+class FrameEmbedder(Protocol):
+    """A retriever that reads each picture once: only its rows are kept, so memory stays flat and a query costs a text.
+
+    Attributes:
+        embedding_key: names what the rows depend on (model, weights, form), so that kept rows can be used again;
+            "": not known, and rows are never kept on disk.
+    """
+
+    embedding_key: str
+
+    def embed(self, frames: Sequence[Frame], /) -> NDArray[np.floating[Any]]:
+        """(T, d) rows of T >= 1 frames. A row depends on its frame alone: frames come in batches of any size."""
+
+    def score_embedded(
+        self, rows: NDArray[np.floating[Any]], query: str, /, *, scenes: NDArray[np.int64]
+    ) -> NDArray[np.floating[Any]]:
+        """(T,) scores of kept rows, higher is better; ``scenes`` (T,) numbers the scene that each lies in."""

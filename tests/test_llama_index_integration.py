@@ -231,7 +231,7 @@ async def test_an_async_query_does_not_block_the_event_loop(folder, tmp_path):
 
 
 def test_what_a_retriever_refuses(folder):
-    with pytest.raises(ValueError, match=r"videos must be a list of at least one file; got 'a\.mp4'"):
+    with pytest.raises(ValueError, match=r"videos must be a folder, or a list of at least one file; got 'a\.mp4'"):
         KFramesRetriever(KF, "a.mp4")
     with pytest.raises(ValueError, match="k must be at least 1; got 0"):
         KFramesRetriever(KF, ["a.mp4"], k=0)

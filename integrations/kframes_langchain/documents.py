@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.document_loaders import BaseLoader
@@ -61,7 +61,8 @@ class KFramesRetriever(BaseRetriever):
 
     Args:
         kframes: the selector.
-        videos: files. Every query looks at all of them.
+        videos: files, and every query looks at all of them; or a folder, of which each query looks at the best four, as
+            ``kframes.search`` finds them in the folder's index.
         k: documents wanted, >= 1.
         out: directory for the JPEGs; None writes none.
         start, end: look only here in every video, as for :meth:`KFrames.select`.
@@ -70,7 +71,7 @@ class KFramesRetriever(BaseRetriever):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     kframes: KFrames
-    videos: list[str | os.PathLike[str]] = Field(min_length=1)
+    videos: Annotated[list[str | os.PathLike[str]], Field(min_length=1)] | str | os.PathLike[str]
     k: int = Field(8, ge=1)
     out: str | os.PathLike[str] | None = None
     start: Time | None = None

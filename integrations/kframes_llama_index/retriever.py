@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -17,11 +18,12 @@ from kframes_plugin.query.spans import Time
 
 
 class KFramesRetriever(BaseRetriever):
-    """min(k, all frames) keyframes over some videos as ImageNodes; every query looks at all of them.
+    """min(k, all frames) keyframes over some videos as ImageNodes.
 
     Args:
         kframes: the selector: a KFrames, or a name for :meth:`KFrames.from_pretrained`.
-        videos: files, at least one.
+        videos: files, at least one, and every query looks at all of them; or a folder, of which each query looks at the
+            best four, as ``kframes.search`` finds them in the folder's index.
         k: nodes wanted, >= 1.
         out: directory for the JPEGs; None: kframes/frames in the user's cache directory.
         start, end: look only here in every video, as for :meth:`KFrames.select`.
@@ -33,7 +35,7 @@ class KFramesRetriever(BaseRetriever):
     def __init__(
         self,
         kframes: KFrames | str,
-        videos: Sequence[str | os.PathLike[str]],
+        videos: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
         k: int = 8,
         *,
         out: str | os.PathLike[str] | None = None,
@@ -41,12 +43,16 @@ class KFramesRetriever(BaseRetriever):
         end: Time | None = None,
         **options: Any,
     ) -> None:
-        if isinstance(videos, str | os.PathLike) or not videos:
-            raise ValueError(f"videos must be a list of at least one file; got {videos!r}")
+        if isinstance(videos, str | os.PathLike):
+            if not Path(videos).is_dir():
+                raise ValueError(f"videos must be a folder, or a list of at least one file; got {videos!r}")
+        elif not videos:
+            raise ValueError(f"videos must be a folder, or a list of at least one file; got {videos!r}")
         if k < 1:
             raise ValueError(f"k must be at least 1; got {k}")
         super().__init__(**options)
-        self.kframes, self.videos, self.k = kframes, list(videos), k
+        self.kframes, self.k = kframes, k
+        self.videos = videos if isinstance(videos, str | os.PathLike) else list(videos)
         self.start, self.end = start, end
         self.out = default_out() if out is None else out
 

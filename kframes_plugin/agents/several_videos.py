@@ -10,17 +10,24 @@ from kframes_plugin.agents.tool import lock_of
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.selection import Selection
 
+Path_ = str | os.PathLike[str]
+LOOKED_AT = 4  # videos of a folder that are looked at closely
+
 
 def select_over(
-    kframes: KFrames, videos: Sequence[str | os.PathLike[str]], query: str, k: int, **options: Any
+    kframes: KFrames, videos: Path_ | Sequence[Path_], query: str, k: int, **options: Any
 ) -> list[Selection]:
     """min(k, all frames) keyframes over several videos, the ones that fit the query best first.
+
+    Of a folder the best four videos are looked at, as :meth:`KFrames.search` finds them; of a list all.
 
     Videos where a clip was found share k evenly, those with P1 clips and better scores first; the others are only
     used for what is left. Scores of most selectors compare clips of one video, so the order of videos is a rough one.
     ``options`` are keyword arguments of :meth:`KFrames.select`, for every video.
     """
     with lock_of(kframes):
+        if isinstance(videos, str | os.PathLike):
+            videos = [hit.video for hit in kframes.search(videos, query, min(k, LOOKED_AT))]
         found = [kframes.select(video, query, k, **options) for video in videos]
         if len(found) == 1:
             return found

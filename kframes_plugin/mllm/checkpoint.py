@@ -41,6 +41,8 @@ class CheckpointSettings:
             final norm and the LM head. None: after all of them, and it was not trained for that prediction.
         source: where these facts were read, for people.
         format: how prompts and answers are written.
+        retriever: what names windows for it in videos of hours: a selector's name, "scores" (its own), or None: it sees
+            frames that are spread evenly over any video.
 
     Raises:
         ValueError: a value is out of its range, or scores are to be read from native video.
@@ -54,6 +56,7 @@ class CheckpointSettings:
     prediction: PredictionKind = "text"
     scores_layer: int | None = None
     source: str = ""
+    retriever: str | None = "lite"
 
     def __post_init__(self) -> None:
         for name in ("candidates", "max_new_tokens"):
@@ -67,6 +70,8 @@ class CheckpointSettings:
         check_prediction(self.prediction, self.format)
         if not isinstance(self.source, str):
             raise ValueError(f"source must be a text; got {self.source!r}")
+        if not (self.retriever is None or (isinstance(self.retriever, str) and self.retriever)):
+            raise ValueError(f"retriever must be a name or None; got {self.retriever!r}")
         if self.vocabulary is not None:
             _check_vocabulary(self.vocabulary)
 

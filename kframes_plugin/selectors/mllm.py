@@ -50,6 +50,7 @@ class MLLMSelector:
     Attributes:
         candidates: T, the candidate frames it wants to see.
         frame_size: their long side, pixels, or (width, height).
+        retriever: what names windows for it in videos of hours.
         prediction: "text": it writes its clips, with reasons. "scores": one score a candidate, read in one pass without
             writing, several times faster; clips are where it is high, and come without reasons in words. "both": the
             clips of both (:func:`~kframes_plugin.mllm.frame_scores.merged_clips`); the model is called twice.
@@ -97,6 +98,7 @@ class MLLMSelector:
         self.transcript_tokens = usual if transcript_tokens is None else transcript_tokens
         self.candidates = self.settings.candidates
         self.frame_size = self.settings.frame_size
+        self.retriever = self.settings.retriever
         self.prediction = check_prediction(
             prediction if prediction is not None else self.settings.prediction, self.settings.format
         )
@@ -221,6 +223,10 @@ class MLLMSelector:
         """Return how much every candidate frame matters to a query, (T,) in 0..1; see :meth:`frame_scores_all`."""
         scores: NDArray[np.float64] = self.frame_scores_all(frames, [query])[0]
         return scores
+
+    def scores(self, frames: Sequence[Frame], query: str) -> NDArray[np.float64]:
+        """The same, as a :class:`~kframes_plugin.types.FrameScorer`; for some frames of a video at a time."""
+        return self.frame_scores(frames, query)
 
     def frame_scores_all(self, frames: Sequence[Frame], queries: Sequence[str]) -> NDArray[np.float64]:
         """Return how much every candidate frame matters to each query, whatever the prediction and the vocabulary.

@@ -28,9 +28,11 @@ class RemoteSelector(ChatClient):
         image_ids: send a "uuid" with every picture, by which vLLM finds what it knows of it; others may refuse it.
         transcript_tokens: that lines of a transcript may take in a prompt, estimated, >= 0.
         snap_to_cuts: True: its clips end at candidates.
+        retriever: what names windows for it in videos of hours.
     """
 
     snap_to_cuts: ClassVar[bool] = True
+    retriever: ClassVar[str] = "lite"
 
     candidates: int = 64
     frame_size: int = 448

@@ -44,6 +44,7 @@ class SimilaritySelector:
         template: what is embedded for a query; "{}" is the query as it is. "a photo of {}" suits queries of one word.
         rule: how similarities become clips.
         is_cut: text -> whether the model reads only its beginning; None: it reads all.
+        embedding_key: names model and weights, so that :meth:`KFrames.search` can keep embeddings; "": it cannot.
 
     Attributes:
         snap_to_cuts: True: its clips end at candidates.
@@ -62,6 +63,7 @@ class SimilaritySelector:
         template: str = "{}",
         rule: RelevanceRule = SIMILARITY,
         is_cut: Callable[[str], bool] | None = None,
+        embedding_key: str = "",
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; got {batch_size}")
@@ -75,6 +77,7 @@ class SimilaritySelector:
         self.template = template
         self.rule = rule
         self.is_cut = is_cut
+        self.embedding_key = embedding_key
 
     @classmethod
     def from_pretrained(
@@ -96,7 +99,12 @@ class SimilaritySelector:
             ValueError: an unknown dtype.
         """
         model = OpenCLIP(name, device, dtype)
-        options = {"frame_size": model.frame_size, "is_cut": model.is_cut, **options}
+        options = {
+            "frame_size": model.frame_size,
+            "is_cut": model.is_cut,
+            "embedding_key": f"openclip-{name}",
+            **options,
+        }
         return cls(model.embed_images, model.embed_text, batch_size=batch_size, **options)
 
     def __call__(self, frames: Sequence[Frame], query: str, /) -> Prediction:
@@ -111,13 +119,7 @@ class SimilaritySelector:
         """
         images, calls = self._image_features(frames)
         text = self.template.replace("{}", query)
-        words = _unit(np.asarray(self.embed_text(text), np.float32).reshape(1, -1), "the query")[0]
-        if images.shape[1] != len(words):
-            raise SelectorError(
-                f"image and text embeddings must have one width; got {images.shape[1]} and {len(words)}: take both "
-                "callables from one model"
-            )
-        similarity = images @ words
+        similarity = self._compare(images, text)
         times = [frame.timestamp for frame in frames]
         clips = clips_from_scores(similarity, times, duration_of(frames), rule=self.rule, word="similarity")
         notes = []
@@ -129,19 +131,43 @@ class SimilaritySelector:
             notes.append(Note("nothing-found", text))
         return Prediction(clips, notes=notes, cost=Cost(candidates=len(frames), model_calls=calls + 1))
 
+    def embed(self, frames: Sequence[Frame], /) -> NDArray[np.float32]:
+        """(n, d) embeddings of n frames, of length 1; see :class:`~kframes_plugin.types.FrameEmbedder`."""
+        return self._embed(frames)[0]
+
+    def score_embedded(
+        self, rows: NDArray[np.floating[Any]], query: str, /, *, scenes: NDArray[np.int64]
+    ) -> NDArray[np.floating[Any]]:
+        """(n,) cosines of kept rows with the query; scenes count for nothing."""
+        return self._compare(np.asarray(rows, np.float32), self.template.replace("{}", query))
+
+    def _compare(self, images: NDArray[np.float32], text: str) -> NDArray[np.float32]:
+        """(n, d) of length 1 and a text -> (n,) cosines."""
+        words = _unit(np.asarray(self.embed_text(text), np.float32).reshape(1, -1), "the query")[0]
+        if images.shape[1] != len(words):
+            raise SelectorError(
+                f"image and text embeddings must have one width; got {images.shape[1]} and {len(words)}: take both "
+                "callables from one model"
+            )
+        similarity: NDArray[np.float32] = images @ words
+        return similarity
+
     def _image_features(self, frames: Sequence[Frame]) -> tuple[NDArray[np.float32], int]:
         """(n, d) embeddings of length 1, and the model calls they took."""
         cache = frames.cache if isinstance(frames, Candidates) else {}
         if self in cache:
             kept: NDArray[np.float32] = cache[self]
             return kept, 0
+        cache[self], calls = self._embed(frames)
+        return cache[self], calls
+
+    def _embed(self, frames: Sequence[Frame]) -> tuple[NDArray[np.float32], int]:
         batches = [frames[start : start + self.batch_size] for start in range(0, len(frames), self.batch_size)]
         parts = [np.asarray(self.embed_images([frame.image for frame in batch]), np.float32) for batch in batches]
         features = np.concatenate(parts)
         if features.ndim != 2 or len(features) != len(frames):
             raise SelectorError(f"embed_images must return (n, d), a row a picture; got {features.shape} in all")
-        cache[self] = features = _unit(features, "the candidate frames")
-        return features, len(batches)
+        return _unit(features, "the candidate frames"), len(batches)
 
 
 def _unit(rows: NDArray[np.float32], of: str) -> NDArray[np.float32]:

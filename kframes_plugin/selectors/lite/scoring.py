@@ -48,10 +48,9 @@ class Pictures:
         logits = logits / TEMPERATURE
         shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
         shares /= shares.sum(axis=-1, keepdims=True)
-        tint = np.clip((colours - colours.mean(axis=0)) / (colours.std(axis=0) + 1e-3), -2, 3)
         means = shares @ names
         centred = normalize(means - names.mean(axis=0))
-        return cls(normalize(means), centred, shares[:, :WHOLE].mean(axis=1), tint, scenes)
+        return cls(normalize(means), centred, shares[:, :WHOLE].mean(axis=1), compare_colours(colours), scenes)
 
     def take(self, places: NDArray[np.int64], scenes: NDArray[np.int64]) -> Pictures:
         """The pictures at (n,) places, as frames of (n,) scenes."""
@@ -66,26 +65,59 @@ class Pictures:
 
     def compare(self, query: Floats, phrases: Floats) -> Floats:
         """Score the frames: (d,) query and (m, d) phrases -> (n,) standardised sums; higher is nearer."""
-        near = self.centred @ query
-        words = self.centred[:, :WHOLE].mean(axis=1) @ phrases.T
-        parts = standardize(near[:, :WHOLE].mean(axis=1)) + standardize(near[:, WHOLE:].mean(axis=1))
-        return standardize(parts + PHRASES * standardize(standardize(words.T).mean(axis=0)))
+        whole, parts = self.centred[:, :WHOLE].mean(axis=1), self.centred[:, WHOLE:].mean(axis=1)
+        return compare_looks(whole, parts, query, phrases)
 
     def score(self, query: str, embedding: Floats, phrases: Floats) -> Floats:
         """Score the frames by looks and by the colours that the query names; half is the mean of the scene."""
-        scores = self.compare(embedding, phrases)
-        named = [COLOURS[word] for word in find_words(query) if word in COLOURS]
-        if named:
-            scores = scores + COLOUR * self.colours[:, named].mean(axis=1)
-        means = np.bincount(self.scenes, scores) / np.bincount(self.scenes)
-        mixed: Floats = ((1 - SCENE) * scores + SCENE * means[self.scenes]).astype(np.float32)
-        return mixed
+        return add_context(self.compare(embedding, phrases), query, self.colours, self.scenes)
 
     def likeness(self, embedding: Floats, names: Floats) -> Floats:
         """How near the best window of each frame comes to the query, over how near any class name does: (n,)."""
         near = (self.windows @ embedding).max(axis=1)
         share: Floats = near / max(float((names @ embedding).max()), 1e-6)
         return share
+
+
+def pack_rows(logits: Floats, names: Floats, colours: Floats) -> Floats:
+    """All that scores need of frames, a row a frame: (n, 11, classes) logits, (classes, d), (n, 11) -> (n, 2 d + 11).
+
+    The mean embedding of the whole frame, that of its parts, and its colours.
+    """
+    logits = logits / TEMPERATURE
+    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares /= shares.sum(axis=-1, keepdims=True)
+    centred = normalize(shares @ names - names.mean(axis=0))
+    means = centred[:, :WHOLE].mean(axis=1), centred[:, WHOLE:].mean(axis=1)
+    return np.concatenate([*means, colours], axis=1)
+
+
+def score_rows(rows: Floats, query: str, embedding: Floats, phrases: Floats, scenes: NDArray[np.int64]) -> Floats:
+    """The same scores as :meth:`Pictures.score`, from :func:`pack_rows` of all frames; (n,)."""
+    width = len(embedding)
+    looks = compare_looks(rows[:, :width], rows[:, width : 2 * width], embedding, phrases)
+    return add_context(looks, query, compare_colours(rows[:, 2 * width :]), scenes)
+
+
+def compare_looks(whole: Floats, parts: Floats, query: Floats, phrases: Floats) -> Floats:
+    """Score mean embeddings (n, d) of whole frames and of their parts: (d,) query and (m, d) phrases -> (n,)."""
+    near = standardize(whole @ query) + standardize(parts @ query)
+    return standardize(near + PHRASES * standardize(standardize((whole @ phrases.T).T).mean(axis=0)))
+
+
+def compare_colours(colours: Floats) -> Floats:
+    """(n, 11) shares of colours -> deviations from the mean of all n frames."""
+    tint: Floats = np.clip((colours - colours.mean(axis=0)) / (colours.std(axis=0) + 1e-3), -2, 3)
+    return tint
+
+
+def add_context(looks: Floats, query: str, tint: Floats, scenes: NDArray[np.int64]) -> Floats:
+    """Add to (n,) scores the colours that the query names; then half is the mean of the scene."""
+    named = [COLOURS[word] for word in find_words(query) if word in COLOURS]
+    scores = looks + COLOUR * tint[:, named].mean(axis=1) if named else looks
+    means = np.bincount(scenes, scores) / np.maximum(np.bincount(scenes), 1)
+    mixed: Floats = ((1 - SCENE) * scores + SCENE * means[scenes]).astype(np.float32)
+    return mixed
 
 
 def describe(classes: ArrayLike, names: Sequence[str], likeness: Floats, count: int = 3) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +25,8 @@ from kframes_plugin.selectors.lite.scoring import (
     estimate_chances,
     estimate_confidence,
     find_stand_ins,
+    pack_rows,
+    score_rows,
 )
 from kframes_plugin.selectors.lite.text import TextEncoder, find_content, find_phrases
 from kframes_plugin.selectors.lite.vision import Floats, VisionEncoder, measure_colours
@@ -69,6 +74,7 @@ class LiteSelector:
         self.candidates, self.most_read = candidates, most_read
         self.floor = floor
         self.rule = rule
+        self.folder = Path(folder)
         self._vision, self._text = VisionEncoder(Path(folder)), TextEncoder(Path(folder))
         self._names, self._embeddings = _load_names(Path(folder))
 
@@ -120,6 +126,27 @@ class LiteSelector:
     def features(self, frames: Sequence[Frame]) -> Floats:
         """(T, d) embeddings of the frames, of length 1."""
         return self._see(frames)[0].features()
+
+    @cached_property
+    def embedding_key(self) -> str:
+        """Names the files of lite by their content; see :class:`~kframes_plugin.types.FrameEmbedder`."""
+        digest = hashlib.sha256()
+        for name in ("vision.onnx", "names.npy"):
+            digest.update((self.folder / name).read_bytes())
+        return f"lite-{digest.hexdigest()[:16]}"
+
+    def embed(self, frames: Sequence[Frame], /) -> NDArray[np.float16]:
+        """(n, 2 d + 11) all that scores need of n frames; see :class:`~kframes_plugin.types.FrameEmbedder`."""
+        images = [frame.image for frame in frames]
+        colours = np.stack([measure_colours(image) for image in images])
+        return pack_rows(self._vision(images), self._embeddings, colours).astype(np.float16)
+
+    def score_embedded(
+        self, rows: NDArray[np.floating[Any]], query: str, /, *, scenes: NDArray[np.int64]
+    ) -> NDArray[np.floating[Any]]:
+        """(n,) scores of kept rows, in deviations from the mean of all of them."""
+        embedding, _, phrases = self._read(query)
+        return score_rows(np.asarray(rows, np.float32), query, embedding, phrases, scenes)
 
     def _doubt(self, pictures: Pictures, content: Floats) -> Note | None:
         """Why it claims no clip for a query, or None where it may claim some."""

@@ -177,6 +177,7 @@ def export(
         vocabulary=vocabulary(),
         prediction="both",
         scores_layer=layer,
+        retriever=None,  # lite knows no drawn scenes
     ).save(folder)
 
 

@@ -1,0 +1,241 @@
+"""Searcher: keeps an index of videos up to date and answers queries from it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kframes_plugin.errors import KFramesError, VideoError
+from kframes_plugin.evidence.ranking import Match, Passages
+from kframes_plugin.retrieval.pool import take_pool
+from kframes_plugin.retrieval.session import count_pool
+from kframes_plugin.search.hits import Hits, Scored, rank
+from kframes_plugin.search.store import NAME, Entry, Known, Stat, Store, digest_files, stat_files
+from kframes_plugin.types import FrameEmbedder
+from kframes_plugin.video import OpenVideo
+from kframes_plugin.words.files import find_files
+from kframes_plugin.words.options import WordOptions
+from kframes_plugin.words.transcript import read_transcript
+
+SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".gif")
+LEAST, CLOSE, ENOUGH = 8, 2.0, 256  # frames of a video at least; one in 2 s; so many are enough where I-frames are few
+WAIT = 0.05  # seconds between two looks at what another process does
+
+Path_ = str | os.PathLike[str]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a video lies and where its index does; ``name`` is its path as the catalog has it."""
+
+    path: Path
+    store: Store
+    name: str
+
+
+class Searcher:
+    """Answers queries over many videos from an index on disk, which it makes and keeps up to date.
+
+    A file is known again by its content, wherever it moves. Whether it changed is seen from its size and times; only
+    then is it read again.
+
+    Args:
+        embedder: gives rows of frames and their scores.
+        video_options: keyword arguments of :class:`OpenVideo`.
+        words: where words come from; they are kept beside the rows, and are evidence beside the looks.
+
+    Raises:
+        KFramesError: the embedder does not say what its rows depend on.
+    """
+
+    def __init__(
+        self, embedder: FrameEmbedder, video_options: Mapping[str, Any], words: WordOptions | None = None
+    ) -> None:
+        if not embedder.embedding_key:
+            raise KFramesError("this selector does not name its model, so nothing can be kept; give it embedding_key=")
+        self.embedder, self.video_options = embedder, dict(video_options)
+        self.words = WordOptions(None) if words is None else words
+        source = self.words.transcript if self.words.transcript in ("auto", None) else "own"
+        self.key = f"{embedder.embedding_key}; words {source} {self.words.language}"
+        self._entries: dict[str, Entry] = {}  # by content
+        self._passages: dict[str, Passages] = {}  # of those that have words
+
+    def search(
+        self,
+        videos: Path_ | Iterable[Path_],
+        query: str,
+        k: int = 8,
+        *,
+        index: Path_ | None = None,
+        progress: Progress | None = None,
+    ) -> Hits:
+        """The best videos for a query; arguments and errors as for :meth:`KFrames.search`."""
+        places = find_videos(videos, index, self.key)
+        digests, errors = self._refresh(places, progress, again=False)
+        entries = [(place, self._load(place.store, digests[place])) for place in places if place in digests]
+        there = [(place, entry) for place, entry in entries if entry is not None]
+        self._entries = {digests[place]: entry for place, entry in there}  # of other folders nothing stays in memory
+        self._passages = {digest: kept for digest, kept in self._passages.items() if digest in self._entries}
+        if not there:
+            return Hits(query, (), 0, errors)
+        scenes, first = [], 0
+        for _, entry in there:
+            scenes.append(entry.scenes.astype(np.int64) + first)
+            first += int(entry.scenes[-1]) + 1
+        rows = np.concatenate([entry.rows for _, entry in there])
+        scores = np.asarray(self.embedder.score_embedded(rows, query, scenes=np.concatenate(scenes)), np.float64)
+        parts = np.split(scores, np.cumsum([len(entry.times) for _, entry in there])[:-1])
+        scored = [
+            Scored(str(place.path), entry.duration, entry.times, part, self._match(digests[place], query))
+            for (place, entry), part in zip(there, parts, strict=True)
+        ]
+        return Hits(query, rank(scored, k), len(there), errors)
+
+    def build(
+        self, videos: Path_ | Iterable[Path_], *, index: Path_ | None = None, progress: Progress | None = None
+    ) -> dict[str, str]:
+        """Bring the index up to date, also what failed before; path -> "" or why it cannot be indexed."""
+        places = find_videos(videos, index, self.key)
+        _, errors = self._refresh(places, progress, again=True)
+        for store in _by_store(places):
+            store.forget({name for name in store.known() if not (store.folder / name).is_file()})
+        return {str(place.path): errors.get(str(place.path), "") for place in places}
+
+    def _refresh(
+        self, places: Sequence[Place], progress: Progress | None, *, again: bool
+    ) -> tuple[dict[Place, str], dict[str, str]]:
+        """Index what is new or has changed. Returns the contents of the good ones, and errors by path."""
+        known = {store: store.known() for store in _by_store(places)}
+        digests: dict[Place, str] = {}
+        errors: dict[str, str] = {}
+        todo = deque(places)
+        waiting = 0  # how many in a row another process is at work on
+        while todo:
+            place = todo.popleft()
+            found, is_done = self._look(place, known[place.store].get(place.name), again=again)
+            known[place.store][place.name] = found
+            if not is_done:
+                todo.append(place)
+                waiting += 1
+                if waiting >= len(todo):
+                    time.sleep(WAIT)
+                continue
+            waiting = 0
+            if found.error:
+                errors[str(place.path)] = found.error
+            else:
+                digests[place] = found.digest
+            if progress is not None:
+                progress("index", len(places) - len(todo), len(places))
+        return digests, errors
+
+    def _look(self, place: Place, known: Known | None, *, again: bool) -> tuple[Known, bool]:
+        """What is at a place, indexed now where need be; and False while another process is at work on it."""
+        files = [
+            place.path,
+            *(find_files(str(place.path), self.words.language) if self.words.transcript == "auto" else []),
+        ]
+        try:
+            stat = stat_files(files)
+            same = known if known is not None and known.stat == stat else None
+            if same is not None and (not again if same.error else self._load(place.store, same.digest) is not None):
+                return same, True
+            found = Known(stat, digest_files(files) if same is None else same.digest, "")
+        except OSError as error:
+            return Known((0, 0, 0), "", f"{place.path}: cannot be read: {error.strerror}"), True
+        if known != found:
+            place.store.note(place.name, found)
+        with place.store.claim(found.digest) as claim:
+            if claim is None:
+                return found, False
+            if self._load(place.store, found.digest) is None:  # else made by another process, or under another name
+                try:
+                    place.store.write(claim, self._embed(files, stat))
+                except (VideoError, OSError) as error:
+                    found = replace(found, error=str(error))
+                    place.store.note(place.name, found)
+        return found, True
+
+    def _embed(self, files: Sequence[Path], stat: Stat) -> Entry:
+        with OpenVideo(files[0], **self.video_options) as video:
+            spans = [(0.0, video.duration)]
+            least = min(max(round(video.duration / CLOSE), LEAST), ENOUGH)
+            size = getattr(self.embedder, "frame_size", 448)
+            pool = take_pool(video, self.embedder, size, spans, least=least, most=count_pool(spans, least))
+            lines, _ = read_transcript(video, self.words)
+            assert pool.rows is not None
+            if stat_files(files) != stat:
+                raise VideoError(f"{files[0]}: changed while it was read; index it again when it is whole")
+            numbers = np.unique(pool.scene_numbers, return_inverse=True)[1]  # scenes that no frame shows do not count
+            return Entry(video.duration, pool.times, numbers.astype(np.int32), pool.rows.astype(np.float16), lines)
+
+    def _load(self, store: Store, digest: str) -> Entry | None:
+        if digest not in self._entries:
+            entry = store.read(digest)
+            if entry is None:
+                return None
+            self._entries[digest] = entry
+        return self._entries[digest]
+
+    def _match(self, digest: str, query: str) -> list[Match]:
+        """The passages of a video's words that answer a query; meanings would first have to be embedded."""
+        lines = self._entries[digest].lines
+        if not lines:
+            return []
+        if digest not in self._passages:
+            self._passages[digest] = Passages(lines, "said")
+        return self._passages[digest].search(query)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_entries": {}, "_passages": {}}
+
+
+def find_videos(videos: Path_ | Iterable[Path_], index: Path_ | None, key: str) -> list[Place]:
+    """The places of all videos: of a folder and all below it, by suffix; or those that are listed, as they are.
+
+    Args:
+        videos: a folder, a video, or paths of these.
+        index: folder of the index; None: ``.kframes`` in the folder that was named, or in that of a listed video.
+        key: of the embeddings.
+
+    Raises:
+        KFramesError: something is not there, or no index can be kept there.
+    """
+    given = [videos] if isinstance(videos, str | os.PathLike) else list(videos)
+    stores: dict[Path, Store] = {}
+    places: dict[Path, Place] = {}
+    for one in map(Path, given):
+        if not one.exists():
+            raise KFramesError(f"{one} is neither a folder nor a file; check the path")
+        home = Path(index) if index is not None else (one if one.is_dir() else one.parent) / NAME
+        for path in _walk(one) if one.is_dir() else [one]:
+            if home not in stores:
+                stores[home] = Store(home, key)
+            name = os.path.relpath(path.absolute(), home.absolute())
+            places.setdefault(path.absolute(), Place(path, stores[home], Path(name).as_posix()))
+    return list(places.values())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Regular files with the suffix of a video, in the order of their names; hidden folders are left out."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(parent, name)
+            if name.lower().endswith(SUFFIXES) and path.is_file():
+                yield path
+
+
+def _by_store(places: Iterable[Place]) -> dict[Store, list[Place]]:
+    found: dict[Store, list[Place]] = {}
+    for place in places:
+        found.setdefault(place.store, []).append(place)
+    return found
