@@ -21,6 +21,7 @@ import typer
 from kframes_plugin import KFramesError, __version__
 from kframes_plugin.bulk.requests import Engine
 from kframes_plugin.errors import SpanError
+from kframes_plugin.text import printable, printable_lines
 from kframes_plugin.types import FRAME_SIZE, PredictionKind, Strategy
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def main() -> None:
     try:
         app()
     except KFramesError as error:
-        print(f"kframes: {error}", file=sys.stderr)
+        print(f"kframes: {printable_lines(str(error))}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -133,10 +134,7 @@ def select(
             words: WordArguments = {"transcript": said, "language": language, "ocr": ocr}
             selection = kframes.select(opened, query, k, within=spans, progress=progress, **words)
     if out is not None:
-        selection.save(out)
-        selection.timeline().savefig(out / "timeline.png", dpi=150)
-        selection.contact_sheet().save(out / "contact_sheet.png")
-        selection.to_html(out / "report.html")
+        selection.save(out, report=True)
         typer.echo(f"kframes: wrote {len(selection.frames)} frames and report.html to {out}", err=True)
     typer.echo(json.dumps(selection.to_dict(), indent=1, ensure_ascii=False) if as_json else _text(selection))
 
@@ -346,7 +344,7 @@ def _text(selection: Selection) -> str:
     lines = []
     for clip in selection.clips:
         score = "" if clip.score is None else f"{clip.score:.3f}"
-        lines.append(f"clip\t{clip.start:.3f}\t{clip.end:.3f}\t{clip.priority}\t{score}\t{clip.reason}")
+        lines.append(f"clip\t{clip.start:.3f}\t{clip.end:.3f}\t{clip.priority}\t{score}\t{printable(clip.reason)}")
     return "\n".join([*lines, *(f"frame\t{time:.3f}" for time in selection.timestamps)])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, allocate, check_strategy, resolve
 from kframes_plugin.clips.cheap_frames import snap_to_i_frames
 from kframes_plugin.clips.geometry import inside, lay_end_to_end
+from kframes_plugin.text import printable
 from kframes_plugin.types import FRAME_SIZE, Clip, Cost, Frame, Note, Span, Strategy
 from kframes_plugin.video import OpenVideo
 
@@ -141,7 +142,7 @@ def _lay_clips(clips: Sequence[Clip], within: Sequence[Span]) -> list[Clip]:
 def log_notes(video: str, notes: Iterable[Note]) -> None:
     """Write one log line a note: nothing out of the ordinary happens in silence."""
     for note in notes:
-        log.warning("%s: %s", video or "frames", note)
+        log.warning("%s: %s", printable(video) or "frames", printable(str(note)))
 
 
 def _edges(clips: Sequence[Clip], k: int, options: SamplingOptions, scenes: Sequence[Span]) -> list[float]:

@@ -11,8 +11,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from kframes_plugin.chat.images import LONG_SIDE, QUALITY, with_data_urls
-from kframes_plugin.clips.allocation import Allocation
-from kframes_plugin.errors import KFramesError, VideoError
+from kframes_plugin.errors import VideoError
 from kframes_plugin.evidence.near import add_lines
 from kframes_plugin.keyframes import (
     KEYFRAME_CODES,
@@ -30,7 +29,6 @@ from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.open_video import find_open
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from PIL import Image
 
 
@@ -231,64 +229,43 @@ class Selection:
         jsonable: dict[str, Any] = json.loads(json.dumps(plain))
         return jsonable
 
-    def save(self, directory: str | Path) -> Path:
-        """Write ``selection.json`` and one JPEG a keyframe (quality 95) to a directory, made if missing; returns it."""
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        plain = self.to_dict()
-        for number, (frame, entry) in enumerate(zip(self.frames, plain["frames"], strict=True), 1):
-            entry["file"] = f"frame_{number:04d}_{frame.timestamp:09.3f}s.jpg"
-            frame.image.save(folder / entry["file"], quality=95)
-        text = json.dumps(plain, indent=1, ensure_ascii=False)
-        (folder / "selection.json").write_text(text + "\n", encoding="utf-8")
-        return folder
+    def save(self, directory: str | Path, *, report: bool = False) -> Path:
+        """Write ``selection.json`` and one JPEG a keyframe (quality 95) to a directory, made if missing; returns it.
+
+        A directory that holds a ``selection.json`` is whole: an earlier selection there is replaced all at once, and
+        a process that ends in the middle leaves none.
+
+        Args:
+            directory: where to; other files in it are left alone.
+            report: write ``timeline.png``, ``contact_sheet.png`` and ``report.html`` too.
+
+        Raises:
+            KFramesError: it cannot be written.
+        """
+        from kframes_plugin.output.folder import write_folder
+
+        write_folder(self, Path(directory), report=report)
+        return Path(directory)
 
     @staticmethod
     def load(directory: str | Path) -> Selection:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote; it may come from elsewhere.
+
+        Nothing is opened but the files of the directory. Of the options for opening the video only the decoder is
+        kept: limits, and whether URLs may be opened, are not for a file to say.
 
         Raises:
-            KFramesError: the directory holds no selection, or one of a schema that this version does not know.
+            KFramesError: the directory holds no selection, or one that cannot be used.
         """
-        from PIL import Image
+        from kframes_plugin.output.folder import read_folder
 
-        folder = Path(directory)
-        try:
-            plain = json.loads((folder / "selection.json").read_text(encoding="utf-8"))
-            if plain.pop("schema", None) != SCHEMA:
-                raise KFramesError(f"{folder}: selection.json is not of the schema {SCHEMA}; save it anew")
-            frames = []
-            for entry in plain.pop("frames"):
-                # the name only: a selection from elsewhere must not name files outside its folder
-                with Image.open(folder / Path(entry["file"]).name) as image:
-                    frames.append(
-                        Frame(entry["timestamp"], entry["duration"], image.convert("RGB"), entry.get("said", ""))
-                    )
-            sampling = plain.pop("sampling")
-            sampling["allocation"] = Allocation(**sampling["allocation"])
-            sampling["within"] = tuple((start, end) for start, end in sampling.get("within", ()))
-            if isinstance(sampling["frame_size"], list):
-                sampling["frame_size"] = tuple(sampling["frame_size"])
-            return Selection(
-                frames=tuple(frames),
-                clips=tuple(Clip(**clip) for clip in plain.pop("clips")),
-                nearest=tuple(Clip(**clip) for clip in plain.pop("nearest", ())),
-                cost=Cost(**plain.pop("cost")),
-                notes=tuple(Note(**note) for note in plain.pop("notes")),
-                scenes=tuple((start, end) for start, end in plain.pop("scenes")),
-                candidates=tuple(plain.pop("candidates")),
-                transcript=tuple(Line(**line) for line in plain.pop("transcript", ())),
-                sampling=SamplingOptions(**sampling),
-                **plain,
-            )
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise KFramesError(f"{folder}: no selection can be read here ({error}); write one with save()") from error
+        return Selection(**read_folder(Path(directory), SCHEMA))
 
-    def timeline(self) -> Figure:
-        """The video as a picture: scenes, clips by priority, candidates and keyframes over time (matplotlib)."""
-        from kframes_plugin.output.report import timeline
+    def timeline(self) -> Image.Image:
+        """The video as a picture of 2000 x 464 pixels: keyframes, clips, scenes and candidates over time."""
+        from kframes_plugin.output.timeline import timeline_picture
 
-        return timeline(self)
+        return timeline_picture(self)
 
     def contact_sheet(self, columns: int = 4, width: int = 320) -> Image.Image:
         """All keyframes on one sheet, each with its time and clip; ``width`` is that of one picture in pixels."""

@@ -13,7 +13,8 @@ from drawn_film import SAMPLE
 
 PACKAGE = Path(__file__).parents[1] / "kframes_plugin"
 HEAVY = ("torch", "transformers", "open_clip", "av", "decord", "numpy", "matplotlib", "PIL.Image", "httpx")
-SELECTORS = sorted(path.stem for path in (PACKAGE / "selectors").glob("*.py") if path.stem not in ("__init__", "load"))
+MAPS = ("__init__", "load", "models")  # of names to selectors: no algorithm
+SELECTORS = sorted(path.stem for path in (PACKAGE / "selectors").glob("*.py") if path.stem not in MAPS)
 
 
 def python(code: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

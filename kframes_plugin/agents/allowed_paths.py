@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kframes_plugin.errors import VideoError
+from kframes_plugin.text import printable
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".gif")
 EXAMPLES = 8  # file names in a message
@@ -108,4 +109,4 @@ class AllowedPaths:
                     path = self._inside(directory, os.path.join(folder, name))
                     if name.lower().endswith(SUFFIXES) and path is not None and os.path.isfile(path):
                         found += 1
-                        yield str(Path(folder, name).relative_to(directory))
+                        yield printable(str(Path(folder, name).relative_to(directory)))

@@ -16,6 +16,7 @@ from kframes_plugin.kframes import KFrames
 from kframes_plugin.output.messages import clock, frame_table
 from kframes_plugin.query.spans import Time
 from kframes_plugin.selection import Selection
+from kframes_plugin.text import printable
 
 NAME = "select_video_frames"
 DESCRIPTION = (
@@ -97,8 +98,12 @@ class VideoTool:
             with lock_of(self.kframes):
                 selection = self.kframes.select(path, query, k, start=start, end=end)
         except KFramesError as error:
-            raise type(error)(self.allowed_paths.relative(str(error))) from error
+            raise type(error)(self._told(str(error))) from error
         return Shown(frame_table(selection), self._frames(selection), self._artifact(selection, video))
+
+    def _told(self, message: str) -> str:
+        """A message as an agent may read it: no place of this machine, nothing that steers a terminal."""
+        return printable(self.allowed_paths.relative(message))
 
     def _frames(self, selection: Selection) -> tuple[tuple[str, str], ...]:
         sizes = {"long_side": self.long_side, "quality": self.quality}
@@ -114,9 +119,9 @@ class VideoTool:
             "k": selection.k,
             "strategy": selection.strategy,
             "duration": selection.duration,
-            "clips": [asdict(clip) for clip in selection.clips],
+            "clips": [asdict(clip) | {"reason": printable(clip.reason)} for clip in selection.clips],
             "timestamps": selection.timestamps,
-            "notes": [{"code": n.code, "text": self.allowed_paths.relative(n.text)} for n in selection.notes],
+            "notes": [{"code": note.code, "text": self._told(note.text)} for note in selection.notes],
         }
 
 

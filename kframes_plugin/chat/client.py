@@ -22,6 +22,7 @@ from kframes_plugin.chat.http import LONGEST_ANSWER, AnswerTooLarge, OutOfTime, 
 from kframes_plugin.chat.images import with_data_urls
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import Messages
+from kframes_plugin.text import printable
 from kframes_plugin.types import Cost
 
 KEYS = ("KFRAMES_API_KEY", "OPENAI_API_KEY")  # the first one that is set
@@ -222,7 +223,7 @@ class ChatClient:
             said = error.get("message") if isinstance(error, dict) else error
         except (ValueError, AttributeError, RecursionError):
             said = response.text
-        line = " ".join(str(said or response.reason_phrase).split())[:300]
+        line = printable(" ".join(str(said or response.reason_phrase).split()))[:300]
         return line.replace(self._key(), "***") if self._key() else line
 
     def _answer(self, response: httpx.Response) -> tuple[Content, Any]:

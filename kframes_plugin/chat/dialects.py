@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kframes_plugin.text import printable
+
 Fields = dict[str, Any]
 
 
@@ -69,7 +71,7 @@ def read_choice(choice: Mapping[str, Any]) -> Content:
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content)
     if not content and message.get("refusal"):
-        raise Refused(f"the model refused: {' '.join(str(message['refusal']).split())[:300]}")
+        raise Refused(f"the model refused: {printable(' '.join(str(message['refusal']).split()))[:300]}")
     if finish == "content_filter":
         raise Refused("its content filter stopped the answer")
     if content:

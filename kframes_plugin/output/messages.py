@@ -14,6 +14,7 @@ from kframes_plugin.clips.geometry import clip_of
 from kframes_plugin.prompt import Messages
 from kframes_plugin.prompt.lines import TOKENS, add_lines, choose_lines
 from kframes_plugin.prompt.styles import video_metadata
+from kframes_plugin.text import printable
 
 if TYPE_CHECKING:
     from kframes_plugin.selection import Selection
@@ -51,16 +52,16 @@ def vllm_data(selection: Selection, *, repeat: int = 1) -> dict[str, Any]:
 def frame_table(selection: Selection, *, reasons: bool = False) -> str:
     """The frames as numbered lines, for hosts that lose the order of images: "Frame 1 = 0:05.0 (5.0 s), clip 2, P1"."""
     count, duration = len(selection.frames), selection.duration
-    lines = [f"{count} frames of a video of {duration:.1f} s, in time order, for: {selection.query}"]
+    lines = [f"{count} frames of a video of {duration:.1f} s, in time order, for: {printable(selection.query)}"]
     for number, frame in enumerate(selection.frames, 1):
         place = "outside the clips"
         if (found := clip_of(frame, selection.clips)) is not None:
             place = f"clip {found}, {selection.clips[found - 1].priority}"
         lines.append(f"Frame {number} = {clock(frame.timestamp)} ({frame.timestamp:.1f} s), {place}")
     for number, clip in enumerate(selection.clips, 1):
-        reason = f": {clip.reason}" if reasons and clip.reason else ""
+        reason = f": {printable(clip.reason)}" if reasons and clip.reason else ""
         lines.append(f"Clip {number} = {clock(clip.start)}-{clock(clip.end)}, {clip.priority}{reason}")
-    lines += [f"Note: {note}" for note in selection.notes]
+    lines += [f"Note: {printable(str(note))}" for note in selection.notes]
     return "\n".join(lines)
 
 

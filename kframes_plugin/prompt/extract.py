@@ -17,6 +17,7 @@ from kframes_plugin.prompt.lenient_json import MAX_DEPTH, read_lenient
 from kframes_plugin.prompt.prose import read_prose
 from kframes_plugin.prompt.thinking import AnswerPart, find_answer
 from kframes_plugin.prompt.times import is_list_of_pairs, read_time
+from kframes_plugin.text import printable
 from kframes_plugin.types import Note, Priority
 
 MAX_REASON = 200  # characters: about 20 words and 50 tokens
@@ -333,6 +334,6 @@ def _time(value: Any) -> float | None:
 
 
 def tidy_text(text: str, limit: int) -> str:
-    """One line of at most ``limit`` characters, without lone surrogates, which cannot be written to a file."""
-    line = " ".join(text[: 2 * limit].encode("utf-8", "replace").decode("utf-8").split())
+    """One line of at most ``limit`` characters, which steers no terminal and can be written to a file."""
+    line = printable(" ".join(text[: 2 * limit].encode("utf-8", "replace").decode("utf-8").split()))
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

@@ -6,14 +6,16 @@ Pictures and query are embedded by one model behind one ``encode``; ``similarity
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from kframes_plugin.errors import SelectorError, needs_extra
-from kframes_plugin.selectors.similarity import SimilaritySelector
+
+if TYPE_CHECKING:
+    from kframes_plugin.selectors.similarity import SimilaritySelector
 
 FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]  # never pickled weights, never code
 PICKLED = {".bin", ".pt", ".pth", ".ckpt"}
@@ -34,6 +36,8 @@ def load_sentence_embedder(name: str, *, device: str | None = None, dtype: str =
         ValueError: an unknown dtype.
     """
     model = SentenceEmbedder(name, device, dtype)
+    from kframes_plugin.selectors.similarity import SimilaritySelector
+
     return SimilaritySelector(model.embed_images, model.embed_text, frame_size=FRAME_SIZE, is_cut=model.is_cut)
 
 

@@ -1,0 +1,19 @@
+"""Text of others (models, servers, file names) made safe for terminals, logs and agents."""
+
+from __future__ import annotations
+
+import re
+
+# Control characters (ANSI escapes begin with one), marks that turn the direction of writing, halves of surrogate pairs
+# (bytes of file names that are not UTF-8), separators of lines.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text in one line: what steers a terminal is written as an escape, as ``\\u001b``; all else as it is."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text of several lines: line breaks and tabs stay."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
