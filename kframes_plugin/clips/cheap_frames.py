@@ -18,7 +18,7 @@ from kframes_plugin.types import Span
 
 # A frame is taken early only if the next one is at most this many stretches away. Share of clips as long as a stretch
 # that get a candidate, and packets read; one hour, I-frames every 30 s, 256 candidates: middles .882 and 49,280, reach
-# 1 .919 and 43,344, 1.15 .91 and 40,200, 1.3 .879 and 37,064, no limit .781 and 28,304. LOG.md has more.
+# 1 .919 and 43,344, 1.15 .913 and 40,375, 1.3 .879 and 37,064, no limit .781 and 28,304. LOG.md has more.
 REACH = 1.15
 # Middles stay where no more than this share of the stretches has an I-frame: to move them would save under 7 %.
 SCARCE = 0.2

@@ -135,7 +135,7 @@ def why_not_by_packets(packets: Packets, container: str, reorders: bool) -> str:
         return "its time stamps go back or start again inside"
     if (shown == NO_STAMP).any():
         return "some frames have no time stamp"
-    if len(np.unique(shown)) < len(shown):
+    if (np.diff(np.sort(shown)) == 0).any():  # np.unique hashes: .9 s for ten hours
         return "several frames have the same time stamp"
     return ""
 
@@ -229,9 +229,9 @@ def _restarts(line: NDArray[np.int64], gap: int, time_base: Fraction, container:
 
 def _usual_gap(stamps: NDArray[np.int64], time_base: Fraction, rate: Fraction | None) -> int:
     """Ticks from one frame to the next, at least 1: the median, else 1 / average rate, else 40 ms."""
-    known = np.unique(stamps[stamps != NO_STAMP])
-    if len(known) > 1:
-        return max(1, int(np.median(np.diff(known))))
+    gaps = np.diff(np.sort(stamps[stamps != NO_STAMP]))
+    if (gaps > 0).any():
+        return max(1, int(np.median(gaps[gaps > 0])))
     seconds = 1 / rate if rate else Fraction(1, 25)
     return max(1, round(seconds / time_base))
 
