@@ -336,3 +336,9 @@ def test_without_a_clip_focused_serves_the_nearest_first():
 def test_nearest_needs_no_scores():
     nearest = [Clip(70, 80), Clip(10, 20, score=0.4)]
     assert len(allocate([Clip(5, 8, score=0.1)], 8, np.arange(0, 100, 0.5), 100.0, nearest=nearest)) == 8
+
+
+@pytest.mark.filterwarnings("error")
+def test_unsure_clips_behind_the_end_leave_the_whole_video():
+    chosen = allocate([Clip(200, 210, score=0.1)], 5, np.arange(0, 100, 0.5), 100.0)
+    assert [int(time) // 20 for time in chosen] == [0, 1, 2, 3, 4]

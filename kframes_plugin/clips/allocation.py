@@ -316,7 +316,8 @@ def _share_even(k: int, areas: _Areas) -> Ints:
 def _hedge(clips: Sequence[Clip], k: int, times: Floats, duration: float, settings: Allocation) -> list[float]:
     """k times by expected coverage: clips count by their scores, what lies between them by a small chance."""
     areas = _Areas.from_clips(clips, times, duration, settings)
-    rest = areas.outside(times, duration).cut(float((areas.end - areas.start).mean()), times)
+    length = float((areas.end - areas.start).mean()) if len(areas) else duration / k
+    rest = areas.outside(times, duration).cut(length, times)
     start, end = _spans(clips, duration)
     scores = np.array([0.0 if clip.score is None else clip.score for clip in clips], dtype=np.float64)
     chances = [scores[(start < area_end) & (end > area_start)].max(initial=0.0) for area_start, area_end in areas.spans]
