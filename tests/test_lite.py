@@ -16,7 +16,7 @@ from PIL import Image
 from kframes_plugin import KFrames
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.selectors.lite import LiteSelector
-from kframes_plugin.selectors.lite.scoring import choose_read, estimate_confidence, find_stand_ins
+from kframes_plugin.selectors.lite.scoring import choose_read, cut_scenes, estimate_confidence, find_stand_ins
 from kframes_plugin.selectors.lite.selector import FOLDER
 from kframes_plugin.selectors.lite.text import TextEncoder, find_phrases
 from kframes_plugin.selectors.lite.vision import COLOURS, VisionEncoder, choose_size, measure_colours, place_windows
@@ -120,6 +120,31 @@ def test_a_scene_that_few_frames_are_read_of_is_found(film):
     start = find_start("coffee.png")
     selector = LiteSelector(most_read=len(PHOTOS))
     assert start <= int(selector.scores(film, "a cup of espresso").argmax()) < start + SHOWN
+
+
+def test_long_scenes_are_cut_into_equal_parts():
+    scenes, times = np.repeat([0, 1, 2], [3, 40, 57]), np.arange(100) * 2.0
+    parts = cut_scenes(scenes, times, 200.0)
+    sizes = np.bincount(parts)
+    assert sizes.tolist() == [3, *[10] * 4, *np.bincount(np.arange(57) * 6 // 57).tolist()]
+    assert cut_scenes(np.zeros(80, np.int64), np.arange(80) / 10, 8.0)[-1] == 7, "at most an eighth of the video"
+    assert cut_scenes(np.zeros(1, np.int64), np.zeros(1), 1.0).tolist() == [0]
+
+
+def test_k_follows_the_scores_in_one_long_take(lite):
+    """Slow dissolves, so that no cut is found; the rocket is in the last third."""
+    data = pytest.importorskip("skimage.data")
+    photos = []
+    for name in ("brick.png", "coffee.png", "rocket.jpg"):
+        find_start(name)
+        photos.append(Image.open(Path(data.__file__).parent / name).convert("RGB").resize((320, 192)))
+    shares = np.clip((np.arange(60) - 15) / 14, 0, 1) + np.clip((np.arange(60) - 33) / 14, 0, 1)
+    frames = [
+        Frame(float(at), 1.0, Image.blend(photos[int(share)], photos[min(int(share) + 1, 2)], share % 1))
+        for at, share in enumerate(shares)
+    ]
+    chosen = KFrames(lite, candidates=60, snap_to_cuts=False).select(frames, "a rocket on its launch pad", 6).timestamps
+    assert sum(time >= 40 for time in chosen) >= 4
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 6, 11, 30])

@@ -19,7 +19,8 @@ from kframes_plugin.selectors.lite.vision import COLOURS, Floats
 
 PHRASES, COLOUR, SCENE = 0.5, 0.3, 0.5  # shares of phrases, of colours and of the scene's mean in a score
 TEMPERATURE = 1.5  # of the class probabilities. At 1 the AUC is .005 lower on the clips at hand
-SHARPNESS = 0.8  # deviations in which a scene's chance falls to a third
+SHARPNESS = 0.8  # deviations in which a chance falls to a third
+LONGEST_PART = 20.0  # seconds of a scene that have one chance
 STEEPNESS, OFFSET = 6.5, 7.0  # of the confidence: .04 at relevance .6, .38 at 1
 WHOLE = 2  # the first windows show the whole frame and its middle; the others parts of it
 
@@ -131,10 +132,31 @@ def estimate_confidence(relevance: float) -> float:
     return float(1 / (1 + np.exp(OFFSET - STEEPNESS * relevance)))
 
 
-def estimate_chances(scores: Floats, scenes: NDArray[np.int64]) -> Floats:
-    """(scenes,) the chance of each scene, by its best frame; (n,) scores and (n,) numbers of scenes from 0."""
-    peaks = np.full(int(scenes.max()) + 1, -np.inf)
-    np.maximum.at(peaks, scenes, standardize(scores))
+def cut_scenes(scenes: NDArray[np.int64], times: NDArray[np.float64], duration: float) -> NDArray[np.int64]:
+    """Number the parts of scenes, so that a long take is no single scene.
+
+    Args:
+        scenes: (n,) ascending numbers of scenes.
+        times: (n,) of the frames, seconds.
+        duration: of the video, seconds. A part is at most an eighth of it long, and at most ``LONGEST_PART``.
+
+    Returns:
+        (n,) ascending numbers of parts, from 0 and without a gap; parts of one scene are equally long.
+    """
+    first = np.unique(scenes, return_index=True)[1]
+    starts, place = times[first], np.searchsorted(first, np.arange(len(scenes)), side="right") - 1
+    lengths = np.append(starts[1:], duration) - starts
+    parts = np.maximum(np.ceil(lengths / min(LONGEST_PART, duration / 8)), 1)
+    within = np.floor((times - starts[place]) / lengths[place] * parts[place])
+    new = (np.diff(place) > 0) | (np.diff(within) > 0)
+    numbers: NDArray[np.int64] = np.concatenate([[0], np.cumsum(new)]).astype(np.int64)
+    return numbers
+
+
+def estimate_chances(scores: Floats, parts: NDArray[np.int64]) -> Floats:
+    """(parts,) the chance of each part of the video, by its best frame; (n,) scores and (n,) numbers of parts."""
+    peaks = np.full(int(parts.max()) + 1, -np.inf)
+    np.maximum.at(peaks, parts, standardize(scores))
     chances: Floats = estimate_confidence(1.0) * np.exp((peaks - peaks.max()) / SHARPNESS)
     return chances
 

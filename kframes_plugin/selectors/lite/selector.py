@@ -21,6 +21,7 @@ from kframes_plugin.prompt import duration_of
 from kframes_plugin.selectors.lite.scoring import (
     Pictures,
     choose_read,
+    cut_scenes,
     describe,
     estimate_chances,
     estimate_confidence,
@@ -194,12 +195,13 @@ class LiteSelector:
 
 
 def _chances(frames: Sequence[Frame], pictures: Pictures, scores: Floats) -> list[Clip]:
-    """Every scene as a span with its chance, best first."""
-    edges = np.array(candidate_edges([frame.timestamp for frame in frames], duration_of(frames)))
-    first = np.unique(pictures.scenes, return_index=True)[1]
+    """Every scene, a long one in parts, as a span with its chance, best first."""
+    times, duration = [frame.timestamp for frame in frames], duration_of(frames)
+    edges, parts = np.array(candidate_edges(times, duration)), cut_scenes(pictures.scenes, np.array(times), duration)
+    first = np.unique(parts, return_index=True)[1]
     starts = edges[first]
     ends = np.append(starts[1:], edges[-1])
-    chances = estimate_chances(scores, pictures.scenes)
+    chances = estimate_chances(scores, parts)
     best = np.argsort(-chances, kind="stable")
     return [Clip(starts[i], ends[i], "P2", score=chances[i]) for i in best]
 
