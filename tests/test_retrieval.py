@@ -116,6 +116,19 @@ def test_frames_that_were_given_are_a_pool_too(film):
     assert len(selector.shown) == 24
 
 
+class OwnScores(Remembering):
+    """A selector with scores under the name that multimodal models have."""
+
+    def frame_scores(self, frames: Sequence[Frame], query: str) -> list[float]:
+        return Scorer().scores(frames, query)
+
+
+def test_a_selector_can_be_its_own_retriever(film):
+    selection = KFrames(OwnScores(), retriever="scores").select(film, "red", 4)
+    assert selection.selector["retriever"] == "scores"
+    assert RED[0] - 1 <= selection.clips[0].start < RED[1]
+
+
 class Loading:
     """Loads colours by name, and counts."""
 

@@ -83,4 +83,9 @@ class Retriever:
 
 def is_scorer(given: object) -> bool:
     """Whether something can be a retriever: it embeds frames, or scores them."""
-    return isinstance(given, FrameEmbedder) or callable(getattr(given, "scores", None))
+    return isinstance(given, FrameEmbedder) or find_scores(given) is not None
+
+
+def find_scores(given: object) -> Any:
+    """The method that scores frames: ``scores``, or ``frame_scores`` of a multimodal model; None: there is none."""
+    return next((method for name in ("scores", "frame_scores") if callable(method := getattr(given, name, None))), None)

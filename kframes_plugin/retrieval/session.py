@@ -19,7 +19,7 @@ from kframes_plugin.clips.windows import choose_windows, rank_windows, subtract
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.keyframes import Progress, for_step
 from kframes_plugin.retrieval.pool import BATCH, MOST, STRIDE, Pool, Size, stream, take_pool
-from kframes_plugin.retrieval.retriever import LONG, LONG_STRIDE, Retriever
+from kframes_plugin.retrieval.retriever import LONG, LONG_STRIDE, Retriever, find_scores
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, FrameEmbedder, Note, Span
 from kframes_plugin.video import OpenVideo
 
@@ -142,7 +142,7 @@ class Retrieval:
     def _ask(self, scorer: Any, batch: Sequence[Frame], query: str) -> NDArray[np.float64]:
         begin, end = batch[0].timestamp, batch[-1].end  # a video of its own: models know times of minutes, not hours
         shown = [Frame(frame.timestamp - begin, frame.duration, frame.image) for frame in batch]
-        return np.asarray(scorer.scores(Candidates(shown, end - begin), query), np.float64)
+        return np.asarray(find_scores(scorer)(Candidates(shown, end - begin), query), np.float64)
 
     def _take_candidates(self, windows: Sequence[Span], rest: Sequence[Span]) -> Candidates:
         """Most candidates inside the windows, the others spread over the rest."""

@@ -224,10 +224,6 @@ class MLLMSelector:
         scores: NDArray[np.float64] = self.frame_scores_all(frames, [query])[0]
         return scores
 
-    def scores(self, frames: Sequence[Frame], query: str) -> NDArray[np.float64]:
-        """The same, as a :class:`~kframes_plugin.types.FrameScorer`; for some frames of a video at a time."""
-        return self.frame_scores(frames, query)
-
     def frame_scores_all(self, frames: Sequence[Frame], queries: Sequence[str]) -> NDArray[np.float64]:
         """Return how much every candidate frame matters to each query, whatever the prediction and the vocabulary.
 
