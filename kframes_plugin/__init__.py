@@ -14,8 +14,9 @@ from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, Sele
 
 if TYPE_CHECKING:
     from kframes_plugin.clips.allocation import allocate
-    from kframes_plugin.kframes import KFrames, VideoSession, select
+    from kframes_plugin.kframes import KFrames, select
     from kframes_plugin.selection import Selection
+    from kframes_plugin.session import VideoSession
     from kframes_plugin.video import OpenVideo
 
 __version__ = "0.1.0"
@@ -25,7 +26,7 @@ _LAZY = {
     "KFrames": "kframes_plugin.kframes",
     "OpenVideo": "kframes_plugin.video",
     "Selection": "kframes_plugin.selection",
-    "VideoSession": "kframes_plugin.kframes",
+    "VideoSession": "kframes_plugin.session",
     "allocate": "kframes_plugin.clips.allocation",
     "select": "kframes_plugin.kframes",
 }

@@ -1,10 +1,4 @@
-"""KFrames: the whole flow. Read this first.
-
-    path -> OpenVideo -> candidate frames -> selector(frames, query) -> clips -> ends on cuts
-         -> allocate(clips, k) -> timestamps -> frames -> Selection
-
-The selector never sees k: it names the clips that matter, and the budget is spent afterwards.
-"""
+"""KFrames: a selector and how it is used. What happens to a query, from path to Selection, is in ``session.py``."""
 
 from __future__ import annotations
 
@@ -13,42 +7,29 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from time import perf_counter
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from kframes_plugin.bulk.requests import Failure, Request
 from kframes_plugin.bulk.run import select_requests
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
-from kframes_plugin.clips.geometry import check_spans, overlaps
-from kframes_plugin.clips.scenes import detect_scenes
-from kframes_plugin.clips.snapping import snap_to_cuts
-from kframes_plugin.clips.windows import trim_to_windows
-from kframes_plugin.evidence.near import add_lines, lines_near
+from kframes_plugin.clips.geometry import check_spans
+from kframes_plugin.finding import find_clips
 from kframes_plugin.keyframes import (
     Progress,
     SamplingOptions,
     check_request,
-    for_step,
-    log_notes,
-    take_keyframes,
-    with_strategy,
 )
 from kframes_plugin.query.english import ENGLISH
-from kframes_plugin.query.read import ReadQuery, read_query
-from kframes_plugin.query.spans import Time, check_range, join_spans
+from kframes_plugin.query.spans import Time, check_range
 from kframes_plugin.query.time_words import TimeWords
-from kframes_plugin.retrieval import Looked, Retrieval, Retriever
+from kframes_plugin.retrieval import Retriever
 from kframes_plugin.search import Hits, Searcher
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.load import load_selector
+from kframes_plugin.session import Video, VideoSession
 from kframes_plugin.types import (
     FRAME_SIZE,
     Candidates,
-    Clip,
-    Cost,
-    Frame,
-    Note,
     Prediction,
     PredictionKind,
     Selector,
@@ -57,12 +38,9 @@ from kframes_plugin.types import (
 )
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.words.options import WordArguments, WordOptions
-from kframes_plugin.words.video_words import VideoWords
 
 CANDIDATES = 256  # T of the paper
 CANDIDATE_SIZE = 448  # long side in pixels, where the selector does not say
-
-Video = str | os.PathLike[str] | Sequence[Frame] | OpenVideo
 
 
 class KFrames:
@@ -267,37 +245,7 @@ class KFrames:
         Raises:
             VideoError, SelectorError: as for :meth:`select`.
         """
-        spans = within or [(0.0, video.duration)]
-        found = []
-        for query, (answer, seconds) in zip(queries, self._ask(frames, queries), strict=True):
-            named = _cut(answer, spans)
-            spent = Cost(candidates=len(frames), seconds={"selector": seconds})
-            cost, clips = replace(named.cost, candidates=0) + spent, trim_to_windows(named, frames)
-            if clips and self.snap_to_cuts:
-                start, before = perf_counter(), video.frames_decoded
-                clips = list(_cut(snap_to_cuts(clips, frames, video, size=self.candidate_size), spans))
-                cost += Cost(video.frames_decoded - before, seconds={"snapping": perf_counter() - start})
-            told = Prediction(clips, nearest=named.nearest, notes=named.notes, cost=cost)
-            if frames.transcript or frames.screen_text:  # lines know their times, so their ends stay off cuts
-                from kframes_plugin.selectors.words import add_words
-
-                told = _cut(add_words(self.selector, frames, query, told), spans)
-            found.append(told)
-        return found
-
-    def _ask(self, frames: Candidates, queries: Sequence[str]) -> Iterator[tuple[list[Clip], float]]:
-        """Each query's answer and the seconds it took."""
-        predict_all = getattr(self.selector, "predict_all", None)
-        if predict_all is not None and len(queries) > 1:
-            start = perf_counter()
-            answers = predict_all(frames, queries)
-            seconds = (perf_counter() - start) / len(queries)
-            yield from ((answer, seconds) for answer in answers)
-            return
-        for query in queries:
-            start = perf_counter()
-            answer = self.selector(frames, query)
-            yield answer, perf_counter() - start
+        return find_clips(self, frames, queries, video, within)
 
     @property
     def description(self) -> dict[str, Any]:
@@ -363,128 +311,6 @@ class KFrames:
         return select_requests(self, requests, k, strategy, workers, ordered)
 
 
-class VideoSession:
-    """One opened video, its candidate frames and what the selector keeps of them. Use it as a context manager.
-
-    Attributes:
-        video: the :class:`OpenVideo`.
-        duration: length of the video, seconds.
-        words: what is said in it.
-        retrieval: what a retriever has seen of it.
-
-    One thread at a time.
-    """
-
-    def __init__(
-        self, kframes: KFrames, video: Video, progress: Progress | None = None, words: WordOptions | None = None
-    ) -> None:
-        start = perf_counter()
-        self._kframes = kframes
-        self._progress = progress
-        self._owns = not isinstance(video, OpenVideo)
-        self.video = _opened(video, kframes.sampling.video_options)
-        self.duration = self.video.duration
-        self.words = VideoWords(self.video, kframes.words if words is None else words, progress)
-        self._candidates: dict[tuple[Span, ...], Candidates] = {}  # by the spans that were asked for
-        self._scenes: dict[tuple[Span, ...], tuple[Span, ...]] = {}
-        self._unpaid = Cost(seconds={"open": perf_counter() - start})
-        sight = kframes.candidates, kframes.candidate_size
-        self.retrieval = Retrieval(kframes.retriever, self.video, *sight, progress)
-
-    def select(
-        self,
-        query: str,
-        k: int = 8,
-        *,
-        strategy: Strategy | None = None,
-        within: Iterable[Span] = (),
-        start: Time | None = None,
-        end: Time | None = None,
-    ) -> Selection:
-        """The same as :meth:`KFrames.select`; the candidate frames are decoded once for all queries."""
-        k = check_request(query, k, strategy)
-        kframes, spans = self._kframes, join_spans(within, start, end, self.duration, self.video.path)
-        times = self.video.timestamps
-        asked = read_query(query, spans, self.duration, times, self.find_scenes, kframes.time_words)
-        frames, found, scenes, selector = self._find(asked)
-        options = replace(with_strategy(kframes.sampling, strategy), within=asked.spans)
-        taken = take_keyframes(
-            self.video, found, k, options, nearest=found.nearest, scenes=scenes, progress=self._progress
-        )
-        notes = tuple(dict.fromkeys((*asked.notes, *found.notes, *taken.notes, *self.words.notes)))
-        lines, clips = self.words.transcript, [(clip.start, clip.end) for clip in found]
-        log_notes(self.video.path, notes)
-        cost, self._unpaid = self._unpaid + found.cost + taken.cost, Cost()
-        return Selection(
-            video=self.video.path,
-            query=query,
-            k=k,
-            strategy=taken.strategy,
-            clips=tuple(found),
-            nearest=found.nearest,
-            frames=add_lines(taken.frames, lines),
-            transcript=lines_near(lines, [frame.timestamp for frame in taken.frames], clips),
-            cost=cost,
-            notes=notes,
-            duration=self.video.duration,
-            scenes=tuple(scenes),
-            candidates=tuple(frame.timestamp for frame in frames),
-            sampling=options,
-            selector=selector,
-            source=self.video.key,
-        )
-
-    def _find(self, asked: ReadQuery) -> tuple[Sequence[Frame], Prediction, Sequence[Span], Mapping[str, Any]]:
-        """The candidates and clips of a query, the scenes around them, and what chose the clips."""
-        if not asked.text:  # times alone: they are the clips, and no selector is asked
-            return (), Prediction(asked.clips), (), {"name": "time words"}
-        spans = asked.spans
-        looked = self.retrieval.look(asked.text, spans) or Looked(self.candidates(spans), self._scenes[spans])
-        if looked.frames.windows:
-            self.words.give_to(looked.frames, spans)
-        found = self._kframes.find(looked.frames, asked.text, self.video, within=spans)
-        nearest = found.nearest or (() if found else looked.nearest)
-        notes, cost = (*looked.notes, *found.notes), looked.cost + found.cost
-        scenes = overlaps(looked.scenes, spans) if spans else looked.scenes
-        found = Prediction(found, nearest=nearest, notes=notes, cost=cost)
-        return looked.frames, found, scenes, self._kframes.description
-
-    def find_scenes(self) -> tuple[Span, ...]:
-        """The scenes of the whole video, as the candidates show them: spans that part [0, duration)."""
-        self.candidates()
-        return self._scenes[()]
-
-    def candidates(self, within: Sequence[Span] = ()) -> Candidates:
-        """The candidate frames, of the whole video or of some spans, decoded on the first call."""
-        key = tuple(within)
-        if key not in self._candidates:
-            start, before = perf_counter(), self.video.frames_decoded
-            kframes, progress = self._kframes, for_step(self._progress, "candidates")
-            frames = self.video.candidates(kframes.candidates, kframes.candidate_size, progress, within=key)
-            seconds = {"candidates": perf_counter() - start}
-            start = perf_counter()
-            self.words.give_to(frames, within)
-            if frames.transcript or frames.screen_text:
-                seconds["words"] = perf_counter() - start
-            self._candidates[key] = frames
-            self._scenes[key] = tuple(detect_scenes(frames, self.duration))
-            self._unpaid += Cost(frames_decoded=self.video.frames_decoded - before, seconds=seconds)
-        return self._candidates[key]
-
-    def close(self) -> None:
-        """Close the video (not one that was given opened)."""
-        if self._owns:
-            self.video.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 def select(video: Video, query: str, k: int = 8, **options: Any) -> Selection:
     """``KFrames.from_pretrained().select(...)``: the same with the default model, in one call.
 
@@ -494,32 +320,6 @@ def select(video: Video, query: str, k: int = 8, **options: Any) -> Selection:
     return KFrames.from_pretrained().select(video, query, k, **options)
 
 
-def _cut(answer: list[Clip], spans: Sequence[Span]) -> Prediction:
-    """Check what a selector returned, and keep what lies in the spans."""
-    if not isinstance(answer, list) or not all(isinstance(clip, Clip) for clip in answer):
-        raise TypeError(f"a selector must return a list of Clip; got {type(answer).__name__}")
-    told = answer if isinstance(answer, Prediction) else Prediction(answer)
-    notes, kept, nearest = list(told.notes), list[Clip](), list[Clip]()
-    for inside, clip in [*((kept, clip) for clip in told), *((nearest, clip) for clip in told.nearest)]:
-        parts = overlaps([(clip.start, clip.end)], spans)
-        if not parts:
-            where = "after the end of the video" if clip.start >= spans[-1][1] else "outside the spans of within="
-            text = f"a clip at {clip.start:.1f}-{clip.end:.1f} s lies {where}; dropped"
-            notes.append(Note("clip-outside", text))
-        inside += [replace(clip, start=start, end=end) for start, end in parts]
-    return Prediction(kept, nearest=nearest, notes=notes, cost=told.cost)
-
-
 def _first(*values: Any) -> Any:
     """The first value that is not None."""
     return next(value for value in values if value is not None)
-
-
-def _opened(video: Video, options: Mapping[str, Any]) -> OpenVideo:
-    if isinstance(video, OpenVideo):
-        return video
-    if isinstance(video, str | os.PathLike):
-        return OpenVideo(video, **options)
-    if isinstance(video, Sequence):
-        return OpenVideo.from_frames(video)
-    raise TypeError(f"video must be a path, a list of Frame or an OpenVideo; got {type(video).__name__}")

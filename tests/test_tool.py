@@ -170,7 +170,10 @@ def test_an_empty_root_is_said_to_be_empty(tmp_path):
 async def test_mcp_serves_the_tool(place):
     async with Client(build_server(kframes=KF, allowed_paths=[place / "allowed"], max_k=4)) as client:
         (tool,) = (await client.list_tools()).tools
-        assert (tool.name, set(tool.input_schema["properties"])) == ("select_video_frames", {"video", "query", "k"})
+        assert (tool.name, set(tool.input_schema["properties"])) == (
+            "select_video_frames",
+            {"video", "query", "k", "start", "end"},
+        )
         assert tool.input_schema["properties"]["k"]["maximum"] == 4
         answer = await client.call_tool("select_video_frames", {"video": "match.mp4", "query": "goal", "k": 3})
         assert not answer.is_error

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kframes_plugin.kframes import KFrames, VideoSession
+from kframes_plugin.kframes import KFrames
+from kframes_plugin.session import VideoSession
 from kframes_plugin.types import Strategy
 
 Message = dict[str, Any]

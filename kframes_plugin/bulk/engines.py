@@ -19,7 +19,7 @@ from kframes_plugin.bulk.requests import Failure, Unit
 from kframes_plugin.bulk.worker import Result, Worker
 
 if TYPE_CHECKING:
-    from kframes_plugin.kframes import VideoSession
+    from kframes_plugin.session import VideoSession
 
 UNDER_WAY = 3  # units a worker: one in work, the others waiting, or done and waiting for their turn
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from kframes_plugin.bulk.requests import Failure, Item, Unit
 
 if TYPE_CHECKING:
-    from kframes_plugin.kframes import KFrames, VideoSession
+    from kframes_plugin.kframes import KFrames
     from kframes_plugin.selection import Selection
+    from kframes_plugin.session import VideoSession
     from kframes_plugin.types import Strategy
 
 Finish = Callable[[Item, "Selection | Failure"], Any]  # what becomes of a result where it is made

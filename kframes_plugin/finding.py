@@ -1,0 +1,71 @@
+"""From candidates and queries to clips: ask the selector, check what it says, put ends on cuts, add what words tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from kframes_plugin.clips.geometry import overlaps
+from kframes_plugin.clips.snapping import snap_to_cuts
+from kframes_plugin.clips.windows import trim_to_windows
+from kframes_plugin.types import Candidates, Clip, Cost, Note, Prediction, Selector, Span
+from kframes_plugin.video import OpenVideo
+
+if TYPE_CHECKING:
+    from kframes_plugin.kframes import KFrames
+
+
+def find_clips(
+    kframes: KFrames, frames: Candidates, queries: Sequence[str], video: OpenVideo, within: Sequence[Span]
+) -> list[Prediction]:
+    """See :meth:`KFrames.find_all`."""
+    spans = within or [(0.0, video.duration)]
+    found = []
+    for query, (answer, seconds) in zip(queries, _ask(kframes.selector, frames, queries), strict=True):
+        named = _cut(answer, spans)
+        spent = Cost(candidates=len(frames), seconds={"selector": seconds})
+        cost, clips = replace(named.cost, candidates=0) + spent, trim_to_windows(named, frames)
+        if clips and kframes.snap_to_cuts:
+            start, before = perf_counter(), video.frames_decoded
+            clips = list(_cut(snap_to_cuts(clips, frames, video, size=kframes.candidate_size), spans))
+            cost += Cost(video.frames_decoded - before, seconds={"snapping": perf_counter() - start})
+        told = Prediction(clips, nearest=named.nearest, notes=named.notes, cost=cost)
+        if frames.transcript or frames.screen_text:  # lines know their times, so their ends stay off cuts
+            from kframes_plugin.selectors.words import add_words
+
+            told = _cut(add_words(kframes.selector, frames, query, told), spans)
+        found.append(told)
+    return found
+
+
+def _ask(selector: Selector, frames: Candidates, queries: Sequence[str]) -> Iterator[tuple[list[Clip], float]]:
+    """Each query's answer and the seconds it took."""
+    predict_all = getattr(selector, "predict_all", None)
+    if predict_all is not None and len(queries) > 1:
+        start = perf_counter()
+        answers = predict_all(frames, queries)
+        seconds = (perf_counter() - start) / len(queries)
+        yield from ((answer, seconds) for answer in answers)
+        return
+    for query in queries:
+        start = perf_counter()
+        answer = selector(frames, query)
+        yield answer, perf_counter() - start
+
+
+def _cut(answer: list[Clip], spans: Sequence[Span]) -> Prediction:
+    """Check what a selector returned, and keep what lies in the spans."""
+    if not isinstance(answer, list) or not all(isinstance(clip, Clip) for clip in answer):
+        raise TypeError(f"a selector must return a list of Clip; got {type(answer).__name__}")
+    told = answer if isinstance(answer, Prediction) else Prediction(answer)
+    notes, kept, nearest = list(told.notes), list[Clip](), list[Clip]()
+    for inside, clip in [*((kept, clip) for clip in told), *((nearest, clip) for clip in told.nearest)]:
+        parts = overlaps([(clip.start, clip.end)], spans)
+        if not parts:
+            where = "after the end of the video" if clip.start >= spans[-1][1] else "outside the spans of within="
+            text = f"a clip at {clip.start:.1f}-{clip.end:.1f} s lies {where}; dropped"
+            notes.append(Note("clip-outside", text))
+        inside += [replace(clip, start=start, end=end) for start, end in parts]
+    return Prediction(kept, nearest=nearest, notes=notes, cost=told.cost)
