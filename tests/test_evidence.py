@@ -88,6 +88,13 @@ def test_text_on_screen_matches_loosely_and_speech_does_not() -> None:
     assert Passages(lines, "said").search("the sale") == []
 
 
+def test_a_title_of_which_one_word_was_read_is_found_where_a_title_is_asked_for() -> None:
+    """Also where it is the only text of the film, read in three ways."""
+    passages = Passages(lines_of("BUNKY", "BUNKNY", "BUNKSY"), "on screen")
+    assert passages.search("the title Big Buck Bunny", 0.1)
+    assert passages.search("a big bunny eats an apple by the river", 0.1) == []
+
+
 def test_meaning_finds_what_no_word_tells() -> None:
     def embed(texts: list[str]) -> np.ndarray:
         return np.array(

@@ -144,6 +144,12 @@ def test_readings_of_one_text_are_one_line() -> None:
     assert [line.text for line in lines] == [texts[0], texts[2]]
 
 
+def test_the_reading_that_comes_most_often_is_the_text() -> None:
+    texts = ["BUNKSY", "BUNKY", "BONKY", "BUNKY"]
+    lines, _ = read_screen(pictures(texts), 8.0, lambda frame: texts[round(frame.timestamp / 2)])
+    assert [(line.start, line.end, line.text) for line in lines] == [(0.0, 8.0, "BUNKY")]
+
+
 def test_no_more_than_the_bound_is_read_and_a_note_says_so() -> None:
     generator = np.random.default_rng(0)
     many = [

@@ -26,6 +26,7 @@ Floats = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Floats]  # n texts -> (n, d) of length 1
 
 K1, B = 1.2, 0.4  # of BM25; lines are short and of one length, so length counts less than in documents
+FEW = 50  # lines that text on screen counts as at least: in a film with one title its words are no less rare
 ALIKE = 0.9  # worth of a word that is only like the one that was asked for
 NEAR = 1.5  # seconds between lines that may be one passage
 LEAST = 0.2  # a passage below this chance is no match: one query in eighty that nothing answers has one above it
@@ -83,6 +84,7 @@ class Passages:
         self._lengths = np.array([sum(counts.values()) for counts in self._counts], np.float64)
         self._mean = max(1.0, float(self._lengths[: len(lines)].mean())) if lines else 1.0
         self._known = sorted({term for part in terms for term in part})
+        self._many = max(len(lines), FEW if kind == "on screen" else 0)
         self._vectors = embed([line.text for line in lines]) if embed is not None and lines else None
 
     def search(self, query: str, least: float = LEAST) -> list[Match]:
@@ -124,7 +126,7 @@ class Passages:
         for term in dict.fromkeys(find_terms(query, self._empty)):
             counts = self._count(term)
             having = int((counts[: len(self._lines)] > 0).sum())
-            rarity = math.log(1 + (len(self._lines) - having + 0.5) / (having + 0.5))
+            rarity = math.log(1 + (self._many - having + 0.5) / (having + 0.5))
             best += rarity
             score += rarity * counts * (K1 + 1) / (counts + K1 * (1 - B + B * self._lengths / self._mean))
         return np.clip(score / best, 0.0, 1.0) if best else score

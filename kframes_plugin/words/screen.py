@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from time import perf_counter
@@ -25,7 +26,7 @@ MOST = (
 SECONDS = 60.0  # after which no more are read, on slower machines
 GRID, CHANGED = 16, 10.0  # cells a side, and grey levels (0..255) that a cell must change by
 BRIDGE = 2.0  # seconds without a text between two of its readings: it was misread, or something passed before it
-SURE = 0.7  # least confidence of a text
+SURE = 0.6  # least confidence of a text
 DETECTION_SIDE = (
     480  # pixels: .03 to .3 s a picture; by default rapidocr enlarges small ones and takes ten times as long
 )
@@ -84,21 +85,23 @@ def measure_changes(frames: Sequence[Frame]) -> NDArray[np.float64]:
 
 
 def _lines(frames: Sequence[Frame], duration: float, texts: dict[int, str]) -> tuple[Line, ...]:
-    """Runs of candidates with one text as lines."""
+    """Runs of candidates with one text as lines, in the reading that most of them have."""
     edges = candidate_edges([frame.timestamp for frame in frames], duration)
-    lines: list[Line] = []
+    runs: list[tuple[float, float, list[str]]] = []  # start, end, readings
     text = ""
     for place, _ in enumerate(frames):
         text = texts.get(place, text)
         if not text:
             continue
         start, end = float(edges[place]), float(edges[place + 1])
-        last = lines[-1] if lines else None
-        if last is not None and start - last.end <= BRIDGE and _is_same(last.text, text):
-            lines[-1] = Line(last.start, end, max(last.text, text, key=len))
+        if runs and start - runs[-1][1] <= BRIDGE and _is_same(runs[-1][2][-1], text):
+            runs[-1] = (runs[-1][0], end, [*runs[-1][2], text])
         else:
-            lines.append(Line(start, end, text))
-    return tuple(lines)
+            runs.append((start, end, [text]))
+    return tuple(
+        Line(start, end, max(Counter(readings).items(), key=lambda one: (one[1], len(one[0])))[0])
+        for start, end, readings in runs
+    )
 
 
 def _is_same(one: str, other: str) -> bool:
