@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,7 +49,8 @@ class KFrames:
 
     Args:
         selector: any callable ``(frames, query) -> clips``; see :class:`~kframes_plugin.types.Selector`.
-        candidates: candidate frames shown to the selector, >= 1; when None, what the selector asks for, else 256.
+        candidates: candidate frames shown to the selector, >= 1; when None, what the selector asks for, else 256 (lite:
+            one every 3 s, 256 to 512).
         strategy: "auto", "focused", "hybrid" or "uniform": see :func:`~kframes_plugin.clips.allocation.allocate`.
         allocation: weights of the priorities, hybrid's share, the rule of "auto".
         candidate_size: size of the candidates: long side in pixels or (width, height); when None, what the selector
@@ -98,6 +100,7 @@ class KFrames:
         self.candidates: int = _first(candidates, getattr(selector, "candidates", None), CANDIDATES)
         if not isinstance(self.candidates, int) or isinstance(self.candidates, bool) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
+        self._spacing: float | None = getattr(selector, "spacing", None) if candidates is None else None
         self.candidate_size = _first(candidate_size, getattr(selector, "frame_size", None), CANDIDATE_SIZE)
         self.sampling = SamplingOptions(
             check_strategy(strategy), allocation, frame_size, dict(video_options or {}), exact=exact
@@ -246,6 +249,12 @@ class KFrames:
             VideoError, SelectorError: as for :meth:`select`.
         """
         return find_clips(self, frames, queries, video, within)
+
+    def count_candidates(self, length: float) -> int:
+        """How many candidates so many seconds of video get: ``candidates``, or fewer where the selector spaces them."""
+        if self._spacing is None:
+            return self.candidates
+        return min(self.candidates, max(CANDIDATES, math.ceil(length / self._spacing)))
 
     @property
     def description(self) -> dict[str, Any]:

@@ -132,7 +132,9 @@ class VideoSession:
         if key not in self._candidates:
             start, before = perf_counter(), self.video.frames_decoded
             kframes, progress = self._kframes, for_step(self._progress, "candidates")
-            frames = self.video.candidates(kframes.candidates, kframes.candidate_size, progress, within=key)
+            length = sum(end - start for start, end in key) if key else self.duration
+            count = kframes.count_candidates(length)
+            frames = self.video.candidates(count, kframes.candidate_size, progress, within=key)
             seconds = {"candidates": perf_counter() - start}
             start = perf_counter()
             self.words.give_to(frames, within)

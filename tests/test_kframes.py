@@ -236,6 +236,21 @@ def test_a_selector_says_what_it_wants():
     assert KFrames(Small(), candidates=7).candidates == 7, "the user has the last word"
 
 
+def test_a_selector_spaces_its_candidates():
+    class Spaced:
+        candidates, spacing, seen = 300, 0.45, 0
+
+        def __call__(self, frames: Sequence[Frame], query: str) -> list[Clip]:
+            self.seen = len(frames)
+            return []
+
+    for spacing, asked, expected in ((0.45, None, 273), (0.1, None, 300), (9.0, None, 256), (0.45, 20, 20)):
+        selector = Spaced()
+        selector.spacing = spacing
+        KFrames(selector, candidates=asked, candidate_size=32).select(SAMPLE, QUERY, 1)
+        assert selector.seen == expected
+
+
 def test_frames_of_ones_own_instead_of_a_path():
     frames = [Frame(t * 0.5, 0.5, Image.new("RGB", (32, 24), (t, 0, 0))) for t in range(40)]
     checked(KFrames(SceneSelector()).select(frames, QUERY, 9), 9, 40)

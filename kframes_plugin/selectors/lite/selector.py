@@ -57,11 +57,13 @@ class LiteSelector:
     Attributes:
         frame_size: long side of its frames, pixels.
         snap_to_cuts: True: its clips end at candidates.
+        spacing: seconds; a candidate every so many is enough.
     """
 
     name = "lite"
     snap_to_cuts = True
     frame_size = 512
+    spacing = 3.0
 
     def __init__(
         self,
