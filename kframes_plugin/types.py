@@ -281,7 +281,8 @@ class Selector(Protocol):
 
     A selector may have these attributes, which :class:`~kframes_plugin.KFrames` follows:
     ``candidates`` (int, how many candidate frames it wants), ``spacing`` (float: one every so many seconds is
-    enough, but at least 256 of them), ``frame_size`` (int, their long side in pixels, or (width, height)) and ``snap_to_cuts`` (bool, whether its clips end at candidates, so
+    enough, but at least 256 of them), ``frame_size`` (int, their long side in pixels, or (width, height)) and
+    ``snap_to_cuts`` (bool, whether its clips end at candidates, so
     that cuts between them are to be found), ``name`` (str) and ``description`` (a mapping of plain JSON values), which
     a :class:`Selection` keeps. With a method ``predict_all(frames, queries)`` many queries are asked at once.
     ``retriever`` says what names windows for it in videos of hours: "lite", another name, or "scores" (its own
