@@ -15,6 +15,7 @@ from kframes_plugin.bulk.run import select_requests
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
 from kframes_plugin.clips.geometry import check_spans
 from kframes_plugin.finding import find_clips
+from kframes_plugin.kept_sessions import KeptSessions
 from kframes_plugin.keyframes import (
     Progress,
     SamplingOptions,
@@ -219,6 +220,11 @@ class KFrames:
         """What :meth:`search` works with; ``searcher.build(videos)`` makes the index alone."""
         return Searcher(self.retriever.find_embedder(), self.sampling.video_options, self.words)
 
+    @cached_property
+    def kept(self) -> KeptSessions:
+        """Videos that stay open between questions, for hosts that ask many: ``kept.select(...)``."""
+        return KeptSessions(self)
+
     def open(self, video: Video, *, progress: Progress | None = None, **words: Unpack[WordArguments]) -> VideoSession:
         """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
         return VideoSession(self, video, progress, replace(self.words, **words))
@@ -283,7 +289,8 @@ class KFrames:
                 f"this KFrames cannot be pickled, for its selector cannot ({error}); use a function of a module, an "
                 "object that can be pickled, or make the KFrames in each process"
             ) from error
-        return {**self.__dict__, "selector": selector}
+        state = {name: value for name, value in self.__dict__.items() if name not in ("kept", "searcher")}
+        return {**state, "selector": selector}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= {**state, "selector": pickle.loads(state["selector"])}

@@ -26,6 +26,7 @@ from kframes_plugin.retrieval import Looked, Retrieval
 from kframes_plugin.selection import Selection
 from kframes_plugin.types import Candidates, Cost, Frame, Prediction, Span, Strategy
 from kframes_plugin.video import OpenVideo
+from kframes_plugin.video.forks import ForkLock
 from kframes_plugin.words.options import WordOptions
 from kframes_plugin.words.video_words import VideoWords
 
@@ -44,7 +45,7 @@ class VideoSession:
         words: what is said in it.
         retrieval: what a retriever has seen of it.
 
-    One thread at a time.
+    Threads may share it: they wait for each other. It can be pickled; another process then opens the video anew.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class VideoSession:
     ) -> None:
         start = perf_counter()
         self._kframes = kframes
+        self._lock = ForkLock()
+        self._words = kframes.words if words is None else words
         self._progress = progress
         self._owns = not isinstance(video, OpenVideo)
         self.video = _opened(video, kframes.sampling.video_options)
         self.duration = self.video.duration
-        self.words = VideoWords(self.video, kframes.words if words is None else words, progress)
+        self.words = VideoWords(self.video, self._words, progress)
         self._candidates: dict[tuple[Span, ...], Candidates] = {}  # by the spans that were asked for
         self._scenes: dict[tuple[Span, ...], tuple[Span, ...]] = {}
         self._unpaid = Cost(seconds={"open": perf_counter() - start})
@@ -75,8 +78,12 @@ class VideoSession:
     ) -> Selection:
         """The same as :meth:`KFrames.select`; the candidate frames are decoded once for all queries."""
         k = check_request(query, k, strategy)
-        kframes, spans = self._kframes, join_spans(within, start, end, self.duration, self.video.path)
-        times = self.video.timestamps
+        spans = join_spans(within, start, end, self.duration, self.video.path)
+        with self._lock:
+            return self._select(query, k, strategy, spans)
+
+    def _select(self, query: str, k: int, strategy: Strategy | None, spans: Sequence[Span]) -> Selection:
+        kframes, times = self._kframes, self.video.timestamps
         asked = read_query(query, spans, self.duration, times, self.find_scenes, kframes.time_words)
         frames, found, scenes, selector = self._find(asked)
         options = replace(with_strategy(kframes.sampling, strategy), within=asked.spans)
@@ -128,22 +135,35 @@ class VideoSession:
 
     def candidates(self, within: Sequence[Span] = ()) -> Candidates:
         """The candidate frames, of the whole video or of some spans, decoded on the first call."""
-        key = tuple(within)
-        if key not in self._candidates:
+        with self._lock:
+            return self._look(tuple(within))
+
+    def _look(self, within: tuple[Span, ...]) -> Candidates:
+        if within not in self._candidates:
             start, before = perf_counter(), self.video.frames_decoded
             kframes, progress = self._kframes, for_step(self._progress, "candidates")
-            length = sum(end - start for start, end in key) if key else self.duration
+            length = sum(end - start for start, end in within) if within else self.duration
             count = kframes.count_candidates(length)
-            frames = self.video.candidates(count, kframes.candidate_size, progress, within=key)
+            frames = self.video.candidates(count, kframes.candidate_size, progress, within=within)
             seconds = {"candidates": perf_counter() - start}
             start = perf_counter()
             self.words.give_to(frames, within)
             if frames.transcript or frames.screen_text:
                 seconds["words"] = perf_counter() - start
-            self._candidates[key] = frames
-            self._scenes[key] = tuple(detect_scenes(frames, self.duration))
+            self._candidates[within] = frames
+            self._scenes[within] = tuple(detect_scenes(frames, self.duration))
             self._unpaid += Cost(frames_decoded=self.video.frames_decoded - before, seconds=seconds)
-        return self._candidates[key]
+        return self._candidates[within]
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of pictures that it holds: candidates, and keyframes that may be asked for again."""
+        images = (frame.image for frames in self._candidates.values() for frame in frames)
+        return self.video.kept_bytes + sum(3 * image.width * image.height for image in images)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        video = self.video.path if self._owns and self.video.path else self.video
+        return VideoSession, (self._kframes, video, None, self._words)
 
     def close(self) -> None:
         """Close the video (not one that was given opened)."""

@@ -11,7 +11,6 @@ from pydantic import Field, PrivateAttr
 
 from kframes_llama_index.nodes import as_kframes, default_out, nodes
 from kframes_plugin.agents.several_videos import share_out
-from kframes_plugin.agents.tool import lock_of
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.types import Span
 
@@ -66,8 +65,8 @@ class KFramesPostprocessor(BaseNodePostprocessor):
 
     def _keyframes(self, spans: dict[str, list[Span]], query: str) -> list[NodeWithScore]:
         kframes = as_kframes(self._kframes)
-        with lock_of(kframes):
-            found = [kframes.select(video, query, self.k, within=of) for video, of in spans.items()]
+        with kframes.kept.lock:
+            found = [kframes.kept.select(video, query, self.k, within=of) for video, of in spans.items()]
             shares = share_out([(True, len(selection.frames)) for selection in found], self.k)
             given = [(selection, share) for selection, share in zip(found, shares, strict=True) if share]
             drawn = [s if share == len(s.frames) else s.resample(share) for s, share in given]

@@ -11,7 +11,6 @@ from llama_index.core.schema import ImageDocument
 from pydantic import Field, PrivateAttr
 
 from kframes_llama_index.nodes import as_kframes, default_out, documents
-from kframes_plugin.agents.tool import lock_of
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.query.spans import Time
 
@@ -90,9 +89,8 @@ class KFramesReader(BasePydanticReader):
         if fs is not None:
             raise ValueError("only local videos can be read; copy them first and leave fs out")
         kframes = self._selecting()
-        with lock_of(kframes):
-            start, end = self.start if start is None else start, self.end if end is None else end
-            selection = kframes.select(file, query or self.query, k or self.k, start=start, end=end)
+        start, end = self.start if start is None else start, self.end if end is None else end
+        selection = kframes.kept.select(file, query or self.query, k or self.k, start=start, end=end)
         return documents(selection, self.out, extra_info)
 
     def _selecting(self) -> KFrames:

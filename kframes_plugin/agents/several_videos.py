@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kframes_plugin.agents.tool import lock_of
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.selection import Selection
 
@@ -25,10 +24,10 @@ def select_over(
     used for what is left. Scores of most selectors compare clips of one video, so the order of videos is a rough one.
     ``options`` are keyword arguments of :meth:`KFrames.select`, for every video.
     """
-    with lock_of(kframes):
+    with kframes.kept.lock:
         if isinstance(videos, str | os.PathLike):
             videos = [hit.video for hit in kframes.search(videos, query, min(k, LOOKED_AT))]
-        found = [kframes.select(video, query, k, **options) for video in videos]
+        found = [kframes.kept.select(video, query, k, **options) for video in videos]
         if len(found) == 1:
             return found
         ranked = sorted(found, key=_worth)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from kframes_plugin.agents.allowed_paths import AllowedPaths
 from kframes_plugin.chat.images import LONG_SIDE, QUALITY, base64_jpeg
@@ -95,8 +93,7 @@ class VideoTool:
             raise KFramesError("query must not be empty; say in words what to look for")
         path = self.allowed_paths.resolve(video)
         try:
-            with lock_of(self.kframes):
-                selection = self.kframes.select(path, query, k, start=start, end=end)
+            selection = self.kframes.kept.select(path, query, k, start=start, end=end)
         except KFramesError as error:
             raise type(error)(self._told(str(error))) from error
         return Shown(frame_table(selection), self._frames(selection), self._artifact(selection, video))
@@ -123,13 +120,3 @@ class VideoTool:
             "timestamps": selection.timestamps,
             "notes": [{"code": note.code, "text": self._told(note.text)} for note in selection.notes],
         }
-
-
-_LOCKS: WeakKeyDictionary[KFrames, threading.Lock] = WeakKeyDictionary()
-_LOCKS_LOCK = threading.Lock()
-
-
-def lock_of(kframes: KFrames) -> threading.Lock:
-    """The one lock of a KFrames: agents call tools from several threads, and a model on a GPU serves one at a time."""
-    with _LOCKS_LOCK:
-        return _LOCKS.setdefault(kframes, threading.Lock())

@@ -21,6 +21,7 @@ from PIL import Image
 
 from kframes_plugin.errors import VideoError
 from kframes_plugin.video.decoder import Limits, Size
+from kframes_plugin.video.forks import abandon, watch
 from kframes_plugin.video.index import FrameIndex, Packets
 from kframes_plugin.video.pyav import PyAVDecoder
 from kframes_plugin.video.runs import Run
@@ -42,12 +43,18 @@ class DecordDecoder(PyAVDecoder):
 
     def __init__(self, path: str, limits: Limits) -> None:
         self._readers: dict[Size, Any] = {}
+        watch(self)
         super().__init__(path, limits)
         try:
             self._check_match()
         except BaseException:
             self.close()
             raise
+
+    def after_fork(self) -> None:
+        """Make readers anew in a child: those of its parent have threads that it lacks."""
+        abandon(self._readers.values())
+        self._readers = {}
 
     def close(self) -> None:
         """See :meth:`kframes_plugin.video.decoder.Decoder.close`."""

@@ -19,6 +19,7 @@ from kframes_plugin.clips.cheap_frames import spread_candidates
 from kframes_plugin.errors import SpanError
 from kframes_plugin.types import Candidates, Frame, Note, Span
 from kframes_plugin.video.decoder import DamagedError, Limits, VideoFile, open_decoder
+from kframes_plugin.video.forks import ForkLock
 from kframes_plugin.video.kept_pictures import KeptPictures
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ class OpenVideo:
     """One opened video: when its frames come on screen, and the frames themselves. A context manager.
 
     Times are seconds from the first frame, from the stream's own time stamps. Opening reads the packets of the
-    stream once without decoding them (0.7 s for an hour of 720p) and decodes the first frame. To be used by one
-    thread at a time.
+    stream once without decoding them (0.7 s for an hour of 720p) and decodes the first frame.
+
+    Threads may share it: they wait for each other. A forked process, or one that gets it pickled, opens the file anew.
 
     Args:
         path: a local regular file. Its name says nothing: the content chooses the container.
@@ -86,6 +88,14 @@ class OpenVideo:
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self._kept = KeptPictures(kept_bytes)
+        self._options: dict[str, Any] = {
+            "decoder": decoder,
+            "max_pixels": max_pixels,
+            "max_duration": max_duration,
+            "max_streams": max_streams,
+            "allow_urls": allow_urls,
+            "kept_bytes": kept_bytes,
+        }
         limits = Limits(pixels=max_pixels, duration=max_duration, streams=max_streams)
         self.path = os.fspath(path)
         if not isinstance(self.path, str):
@@ -119,6 +129,7 @@ class OpenVideo:
 
     def _begin(self) -> None:
         self.closed = False
+        self._lock = ForkLock()
         self.key = f"{os.getpid()}-{next(_NUMBERS)}"  # a forked process must not use the decoder of its parent
         _OPENED[self.key] = self
 
@@ -188,9 +199,16 @@ class OpenVideo:
 
     def close(self) -> None:
         """Let go of the file; closing twice does no harm. Frames can then no longer be asked for."""
-        self.closed = True
-        self._kept.clear()
-        self._decoder.close()
+        with self._lock:
+            self.closed = True
+            self._kept.clear()
+            self._decoder.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its path: another process opens the file anew. Frames that were given are copied."""
+        if self.path:
+            return _reopen, (self.path, self._options)
+        return OpenVideo.from_frames, (list(self.frames()), None, self.duration)
 
     def __enter__(self) -> Self:
         return self
@@ -290,13 +308,14 @@ class OpenVideo:
         self, choose: Callable[[], NDArray[np.int64]], size: tuple[int, int], progress: Progress | None
     ) -> tuple[list[int], dict[int, Image.Image]]:
         """The chosen ranks and their pictures; a file found damaged on the way is indexed anew, once."""
-        self._must_be_open()
-        try:
+        with self._lock:
+            self._must_be_open()
+            try:
+                return self._collect(choose(), size, progress)
+            except DamagedError:
+                self._kept.clear()  # ranks change
+                self._decoder.reindex()
             return self._collect(choose(), size, progress)
-        except DamagedError:
-            self._kept.clear()  # ranks change
-            self._decoder.reindex()
-        return self._collect(choose(), size, progress)
 
     def _collect(
         self, ranks: NDArray[np.int64], size: tuple[int, int], progress: Progress | None
@@ -334,6 +353,10 @@ class OpenVideo:
             raise ValueError(f"size, the long side in pixels, must be at least 1; got {size}")
         scale = min(1.0, size / max(self.width, self.height))
         return max(1, round(self.width * scale)), max(1, round(self.height * scale))
+
+
+def _reopen(path: str, options: dict[str, Any]) -> OpenVideo:
+    return OpenVideo(path, **options)
 
 
 def find_open(key: str) -> OpenVideo | None:

@@ -293,8 +293,7 @@ class PyAVDecoder:
 
     def _pass(self, threads: int) -> Iterator[VideoFrame]:
         """Every frame that can be decoded, from a file of its own, so that other calls may come between."""
-        container, stream = self._reading.open(threads)
-        with container:
+        with self._reading.passing(threads) as (container, stream):
             yield from self._frames(packets_here(container, stream), stream)
 
     def _decode(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import av
 
 from kframes_plugin.video.decoder import DamagedError, Limits
+from kframes_plugin.video.forks import abandon, watch
 from kframes_plugin.video.index import NO_STAMP
 from kframes_plugin.video.opening import demux, open_container, video_stream
 
@@ -27,6 +29,13 @@ class Reading:
     def __init__(self, path: str, limits: Limits, *, allow_urls: bool = False) -> None:
         self.path, self.limits, self.allow_urls = path, limits, allow_urls
         self._shared: dict[int, Opened] = {}
+        self._passes: list[Opened] = []
+        watch(self)
+
+    def after_fork(self) -> None:
+        """Open the file anew in a child, which shares the place in it with its parent and has none of the threads."""
+        abandon([*self._shared.values(), *self._passes])
+        self._shared, self._passes = {}, []
 
     def open(self, threads: int) -> Opened:
         """The file opened anew for that many decoding threads; the caller closes the container."""
@@ -41,6 +50,18 @@ class Reading:
         stream.codec_context.thread_count = threads
         stream.thread_type = "FRAME" if threads > 1 else "SLICE"
         return container, stream
+
+    @contextmanager
+    def passing(self, threads: int) -> Iterator[Opened]:
+        """The file opened anew for one sequential pass, and closed after it."""
+        opened = self.open(threads)
+        self._passes.append(opened)
+        try:
+            yield opened
+        finally:
+            if opened in self._passes:  # not in a child
+                self._passes.remove(opened)
+                opened[0].close()
 
     def shared(self, threads: int, *, fresh: bool = False) -> Opened:
         """The file that random access works on, opened once for each number of threads; ``fresh``: once more."""

@@ -1,0 +1,90 @@
+"""Videos that stay open between questions, for hosts that ask many: agents' tools, servers, retrievers."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from kframes_plugin.selection import Selection
+from kframes_plugin.video.forks import ForkLock
+
+if TYPE_CHECKING:
+    from kframes_plugin.kframes import KFrames
+    from kframes_plugin.session import VideoSession
+
+MOST_BYTES = 512 << 20  # of pictures: 256 candidates of 512 x 288 take 113 MB
+MOST_VIDEOS = 16
+
+Key = tuple[Any, ...]
+
+
+class KeptSessions:
+    """Sessions of one KFrames, by what lies in the file; those not used for longest are closed first.
+
+    Threads may share it: one question is answered at a time, as a model on a GPU needs it.
+
+    Args:
+        kframes: answers.
+        most_bytes: of pictures that the sessions hold together, >= 0; the last one used stays.
+        most_videos: files open at a time, >= 1.
+
+    Attributes:
+        lock: held while a question is answered.
+    """
+
+    def __init__(self, kframes: KFrames, *, most_bytes: int = MOST_BYTES, most_videos: int = MOST_VIDEOS) -> None:
+        if most_bytes < 0 or most_videos < 1:
+            raise ValueError(f"most_bytes must be >= 0 and most_videos >= 1; got {most_bytes} and {most_videos}")
+        self.lock = ForkLock()
+        self._kframes, self._most_bytes, self._most_videos = kframes, most_bytes, most_videos
+        self._sessions: OrderedDict[Key, VideoSession] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def select(self, video: str | os.PathLike[str], query: str, k: int = 8, **options: Any) -> Selection:
+        """As :meth:`KFrames.select` for a path. A file that was written anew is opened anew; URLs are never kept.
+
+        Args:
+            video: path of a file, or a URL.
+            query, k: as there.
+            options: ``strategy``, ``within``, ``start`` and ``end``, as there.
+
+        Raises:
+            TypeError, ValueError, VideoError, SelectorError: as there.
+        """
+        with self.lock:
+            key = _identify(video)
+            if key is None:
+                return self._kframes.select(video, query, k, **options)
+            session = self._sessions.pop(key, None)
+            if session is None:
+                session = self._kframes.open(video)
+            try:
+                return session.select(query, k, **options)
+            finally:
+                self._sessions[key] = session
+                self._trim()
+
+    def close(self) -> None:
+        """Close all videos."""
+        with self.lock:
+            while self._sessions:
+                self._sessions.popitem()[1].close()
+
+    def _trim(self) -> None:
+        while len(self._sessions) > 1 and (
+            len(self._sessions) > self._most_videos
+            or sum(session.kept_bytes for session in self._sessions.values()) > self._most_bytes
+        ):
+            self._sessions.popitem(last=False)[1].close()
+
+
+def _identify(video: str | os.PathLike[str]) -> Key | None:
+    """What a path names now: file, length, time of writing; None for what is no file here."""
+    try:
+        status = os.stat(video)
+    except (OSError, ValueError):
+        return None
+    return os.path.realpath(video), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
