@@ -261,7 +261,7 @@ def measure_all(clips: Path, work: Path, films: Sequence[tuple[int, int]], drawn
     work.mkdir(parents=True, exist_ok=True)
     jobs: list[tuple[str, tuple[str, ...], Any]] = []
     for hours, half in films:
-        readers: tuple[str, ...] = ("perfect", "lite") if hours == 1 else ("perfect",)
+        readers: tuple[str, ...] = ("perfect", "lite") if (hours, half) == FILMS[0] else ("perfect",)
         jobs.append((f"film_{hours}h_{half}", readers, partial(build_film, clips, work, hours, half)))
     jobs += [(f"drawn_{number}", ("nano",), partial(build_drawn, work, number)) for number in range(drawn)]
     for name, readers, build in jobs:
