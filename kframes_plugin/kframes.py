@@ -294,6 +294,7 @@ class KFrames:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= {**state, "selector": pickle.loads(state["selector"])}
+        self.retriever.selector = self.selector
 
     def select_many(
         self,

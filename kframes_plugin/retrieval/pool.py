@@ -97,7 +97,7 @@ def stream(
     last = -1.0
     ends = [*times[1:].tolist(), video.duration]
     for start in range(0, len(times), BATCH):
-        shown = video.frames_at(times[start : start + BATCH].tolist(), size=size)
+        shown = video.frames_at(times[start : start + BATCH].tolist(), size=size, keep=False)
         for frame, end in zip(shown, ends[start : start + BATCH], strict=True):
             if frame.timestamp > last:  # a file found damaged on the way has fewer frames than it says
                 yield Frame(frame.timestamp, max(end - frame.timestamp, 0.0), frame.image)

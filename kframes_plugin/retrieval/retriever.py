@@ -56,6 +56,10 @@ class Retriever:
             self._scorer = self._load()
         return self._scorer
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the selector, which its KFrames pickles once and puts back."""
+        return {**self.__dict__, "selector": None, "_scorer": None}
+
     def find_embedder(self) -> FrameEmbedder:
         """What embeds frames for :meth:`KFrames.search`: the selector, else the retriever, else lite.
 

@@ -20,7 +20,7 @@ from kframes_plugin.search.hits import Hits, Scored, rank
 from kframes_plugin.search.store import NAME, Entry, Known, Stat, Store, digest_files, stat_files
 from kframes_plugin.types import FrameEmbedder
 from kframes_plugin.video import OpenVideo
-from kframes_plugin.words.files import find_files
+from kframes_plugin.words.files import ENDINGS, find_files
 from kframes_plugin.words.options import WordOptions
 from kframes_plugin.words.transcript import read_transcript
 
@@ -67,6 +67,7 @@ class Searcher:
         self.key = f"{embedder.embedding_key}; words {source} {self.words.language}"
         self._entries: dict[str, Entry] = {}  # by content
         self._passages: dict[str, Passages] = {}  # of those that have words
+        self._subtitles: dict[Path, list[str]] = {}  # names of subtitle files by folder, for one query
 
     def search(
         self,
@@ -114,6 +115,7 @@ class Searcher:
     ) -> tuple[dict[Place, str], dict[str, str]]:
         """Index what is new or has changed. Returns the contents of the good ones, and errors by path."""
         known = {store: store.known() for store in _by_store(places)}
+        self._subtitles = {}
         digests: dict[Place, str] = {}
         errors: dict[str, str] = {}
         todo = deque(places)
@@ -139,10 +141,7 @@ class Searcher:
 
     def _look(self, place: Place, known: Known | None, *, again: bool) -> tuple[Known, bool]:
         """What is at a place, indexed now where need be; and False while another process is at work on it."""
-        files = [
-            place.path,
-            *(find_files(str(place.path), self.words.language) if self.words.transcript == "auto" else []),
-        ]
+        files = [place.path, *self._find_subtitles(place.path)]
         try:
             stat = stat_files(files)
             same = known if known is not None and known.stat == stat else None
@@ -163,6 +162,17 @@ class Searcher:
                     found = replace(found, error=str(error))
                     place.store.note(place.name, found)
         return found, True
+
+    def _find_subtitles(self, video: Path) -> list[Path]:
+        """Files with the words of a video; each folder is listed once a query, and not once a video."""
+        if self.words.transcript != "auto":
+            return []
+        if video.parent not in self._subtitles:
+            names = (entry.name.lower() for entry in os.scandir(video.parent))
+            self._subtitles[video.parent] = [name for name in names if name.endswith(tuple(ENDINGS))]
+        if not any(name.startswith(f"{video.stem.lower()}.") for name in self._subtitles[video.parent]):
+            return []
+        return find_files(str(video), self.words.language)
 
     def _embed(self, files: Sequence[Path], stat: Stat) -> Entry:
         with OpenVideo(files[0], **self.video_options) as video:

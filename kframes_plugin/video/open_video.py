@@ -168,13 +168,14 @@ class OpenVideo:
         )
 
     def frames_at(
-        self, timestamps: Sequence[float], size: Size = None, progress: Progress | None = None
+        self, timestamps: Sequence[float], size: Size = None, progress: Progress | None = None, *, keep: bool = True
     ) -> list[Frame]:
         """The frame on screen at each time: the last one whose timestamp is not after it.
 
         Args:
             timestamps: seconds in [0, duration), in any order, repeats allowed.
             size, progress: as for :meth:`candidates`.
+            keep: keep the pictures for the next call; no, where many pass by once.
 
         Raises:
             ValueError: a time outside [0, duration).
@@ -184,7 +185,7 @@ class OpenVideo:
         outside = ~((times >= 0) & (times < self.duration))
         if outside.any():
             raise ValueError(f"timestamps must lie in [0, {self.duration}) s; got {times[outside][0]}")
-        ranks, pictures = self._pictures(lambda: self._on_screen(times), self._size(size), progress)
+        ranks, pictures = self._pictures(lambda: self._on_screen(times), self._size(size), progress, keep)
         return [self._frame(rank, pictures[rank]) for rank in ranks]
 
     def frames(self, size: Size = None) -> Iterator[Frame]:
@@ -305,20 +306,24 @@ class OpenVideo:
         return ranks
 
     def _pictures(
-        self, choose: Callable[[], NDArray[np.int64]], size: tuple[int, int], progress: Progress | None
+        self,
+        choose: Callable[[], NDArray[np.int64]],
+        size: tuple[int, int],
+        progress: Progress | None,
+        keep: bool = True,
     ) -> tuple[list[int], dict[int, Image.Image]]:
         """The chosen ranks and their pictures; a file found damaged on the way is indexed anew, once."""
         with self._lock:
             self._must_be_open()
             try:
-                return self._collect(choose(), size, progress)
+                return self._collect(choose(), size, progress, keep)
             except DamagedError:
                 self._kept.clear()  # ranks change
                 self._decoder.reindex()
-            return self._collect(choose(), size, progress)
+            return self._collect(choose(), size, progress, keep)
 
     def _collect(
-        self, ranks: NDArray[np.int64], size: tuple[int, int], progress: Progress | None
+        self, ranks: NDArray[np.int64], size: tuple[int, int], progress: Progress | None, keep: bool
     ) -> tuple[list[int], dict[int, Image.Image]]:
         distinct = np.unique(ranks).tolist()
         pictures = self._kept.find(distinct, size)
@@ -326,7 +331,8 @@ class OpenVideo:
             progress(len(pictures), len(distinct))
         for rank, picture in self._decoder.pictures([rank for rank in distinct if rank not in pictures], size):
             pictures[rank] = picture
-            self._kept.keep(rank, size, picture)
+            if keep:
+                self._kept.keep(rank, size, picture)
             if progress is not None:
                 progress(len(pictures), len(distinct))
         return ranks.tolist(), pictures
