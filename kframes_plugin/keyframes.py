@@ -90,10 +90,7 @@ def take_keyframes(
     start, before = perf_counter(), video.frames_decoded
     while True:
         known = video.timestamps
-        times, used = _choose(video, clips, k, options, nearest, scenes)
-        if not options.exact:
-            edges = _edges([*clips, *nearest] if used != "uniform" else [], k, options, scenes)
-            times = snap_to_i_frames(times, edges, known, video.is_i_frame, video.duration)
+        times, used = choose_times(video, clips, k, options, nearest=nearest, scenes=scenes)
         frames = video.frames_at(times, size=options.frame_size, progress=for_step(progress, "keyframes"))
         if len(video.timestamps) == len(known):  # else the file turned out to be damaged: fewer frames than it says
             break
@@ -106,7 +103,24 @@ def take_keyframes(
     return Keyframes(tuple(frames), used, notes, cost)
 
 
-def _choose(
+def choose_times(
+    video: OpenVideo,
+    clips: Sequence[Clip],
+    k: int,
+    options: SamplingOptions,
+    *,
+    nearest: Sequence[Clip] = (),
+    scenes: Sequence[Span] = (),
+) -> tuple[list[float], Strategy]:
+    """When the keyframes come on screen, seconds, ascending, and the strategy used; as for :func:`take_keyframes`."""
+    times, used = _allocate(video, clips, k, options, nearest, scenes)
+    if options.exact:
+        return times, used
+    edges = _edges([*clips, *nearest] if used != "uniform" else [], k, options, scenes)
+    return snap_to_i_frames(times, edges, video.timestamps, video.is_i_frame, video.duration), used
+
+
+def _allocate(
     video: OpenVideo,
     clips: Sequence[Clip],
     k: int,

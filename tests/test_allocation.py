@@ -52,7 +52,7 @@ def clip_lists(draw, duration):
     if kind == "same":
         start = draw(at)
         return [Clip(start, start + duration / 3, draw(priority)) for _ in range(count)]
-    spans = [(draw(at), draw(st.floats(1e-3, duration))) for _ in range(count)]
+    spans = [(draw(at), draw(st.floats(min(1e-3, duration), duration))) for _ in range(count)]
     return [Clip(start, start + length, draw(priority)) for start, length in spans]
 
 

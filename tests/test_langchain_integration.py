@@ -154,7 +154,7 @@ def test_images_are_small_jpegs(folder):
 def test_the_schema_tells_the_model_the_bounds(folder):
     tool = KFramesTool(kframes=KF, allowed_paths=[folder], max_k=6)
     schema = tool.get_input_jsonschema()
-    assert set(schema["properties"]) == {"video", "query", "k"}
+    assert set(schema["properties"]) == {"video", "query", "k", "start", "end"}
     assert schema["required"] == ["video", "query"]
     assert (schema["properties"]["k"]["minimum"], schema["properties"]["k"]["maximum"]) == (1, 6)
     assert schema["properties"]["k"]["default"] == 6

@@ -16,7 +16,13 @@ from PIL import Image
 from kframes_plugin import KFrames
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.selectors.lite import LiteSelector
-from kframes_plugin.selectors.lite.scoring import choose_read, cut_scenes, estimate_confidence, find_stand_ins
+from kframes_plugin.selectors.lite.scoring import (
+    choose_read,
+    cut_scenes,
+    estimate_confidence,
+    find_stand_ins,
+    fit_floor,
+)
 from kframes_plugin.selectors.lite.selector import FOLDER
 from kframes_plugin.selectors.lite.text import TextEncoder, find_phrases
 from kframes_plugin.selectors.lite.vision import COLOURS, VisionEncoder, choose_size, measure_colours, place_windows
@@ -102,6 +108,12 @@ def test_abstains_from_words_without_looks(lite, film, query):
 
 def test_a_floor_of_0_never_abstains(film):
     assert LiteSelector(floor=0.0)(film, "snowy mountains")
+
+
+def test_short_videos_need_less_likeness():
+    floors = [fit_floor(0.61, seconds) for seconds in (1, 10, 60, 600, 1200, 36_000)]
+    assert floors == pytest.approx([0.538, 0.538, 0.565, 0.600, 0.61, 0.61], abs=1e-3)
+    assert fit_floor(0.0, 10) == 0.0
 
 
 def test_nearest_names_every_scene_with_its_chance_best_first(lite, film):

@@ -26,6 +26,7 @@ from kframes_plugin.selectors.lite.scoring import (
     estimate_chances,
     estimate_confidence,
     find_stand_ins,
+    fit_floor,
     pack_rows,
     score_rows,
 )
@@ -51,7 +52,8 @@ class LiteSelector:
         candidates: T, candidate frames it wants to see. Dense, so that short scenes are among them.
         most_read: frames that the network reads, at least one a scene and at most ``READ_A_SECOND``; others count as
             their neighbour does.
-        floor: least likeness of the best frame, 0..1; below it no clip is claimed. 0: it never abstains.
+        floor: least likeness of the best frame of twenty minutes, 0..1; below it no clip is claimed. Shorter videos
+            need less: see :func:`~kframes_plugin.selectors.lite.scoring.fit_floor`. 0: it never abstains.
         rule: how scores become clips.
 
     Attributes:
@@ -100,7 +102,7 @@ class LiteSelector:
         for query in queries:
             embedding, content, phrases = self._read(query)
             scores = pictures.score(query, embedding, phrases)
-            doubt = self._doubt(pictures, content)
+            doubt = self._doubt(pictures, content, sum(frame.duration for frame in frames))
             # Scores of words that it does not know mean nothing: then the frames are spread over the scenes
             known = doubt is None or doubt.code != "unknown-words"
             clips = self._choose(frames, pictures, content, scores) if doubt is None else []
@@ -151,14 +153,14 @@ class LiteSelector:
         embedding, _, phrases = self._read(query)
         return score_rows(np.asarray(rows, np.float32), query, embedding, phrases, scenes)
 
-    def _doubt(self, pictures: Pictures, content: Floats) -> Note | None:
-        """Why it claims no clip for a query, or None where it may claim some."""
+    def _doubt(self, pictures: Pictures, content: Floats, seconds: float) -> Note | None:
+        """Why it claims no clip for a query in so many seconds of video, or None where it may claim some."""
         if self.floor > 0 and (self._embeddings @ content).max() < KNOWN:
             text = "the query names nothing whose looks lite knows; name what is to be seen"
             return Note("unknown-words", text)
         best = float(pictures.likeness(content, self._embeddings).max())
-        if best < self.floor:
-            likeness = f"likeness {best:.2f}, at least {self.floor:.2f} is needed"
+        if best < (least := fit_floor(self.floor, seconds)):
+            likeness = f"likeness {best:.2f}, at least {least:.2f} is needed"
             return Note("nothing-found", f"nothing in this video looks like the query ({likeness})")
         return None
 

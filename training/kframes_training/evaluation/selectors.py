@@ -21,6 +21,7 @@ from kframes_plugin import __version__
 from kframes_plugin.clips.allocation import allocate
 from kframes_plugin.clips.geometry import candidate_edges
 from kframes_plugin.clips.snapping import snap_to_cuts
+from kframes_plugin.keyframes import choose_times
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.prompt import PromptFormat, parse_clips, write_clips
 from kframes_plugin.types import Candidates, Clip, Cost, Prediction, Selector
@@ -122,23 +123,22 @@ class ClipSelector:
         self, video: MeasuredVideo, pool: CandidatePool, ks: Sequence[int], found: Mapping[str, Prediction], took: float
     ) -> Choice:
         told, sampling = found["free"], self.kframes.sampling
-        times = {"free": video.video.timestamps, "candidates": pool.times}
-        frames = {
-            name: {
-                str(k): allocate(
-                    clips,
-                    k,
-                    times[name],
-                    video.video.duration,
-                    strategy=sampling.strategy,
-                    nearest=clips.nearest,
-                    scenes=pool.scenes,
-                    settings=sampling.allocation,
-                )
-                for k in ks
-            }
-            for name, clips in found.items()
-        }
+        opened, scenes = video.video, pool.scenes
+
+        def spend(name: str, clips: Prediction, k: int) -> list[float]:
+            nearest = clips.nearest
+            if name == "free":  # as KFrames.select takes them
+                return choose_times(opened, clips, k, sampling, nearest=nearest, scenes=scenes)[0]
+            strategy, settings = sampling.strategy, sampling.allocation
+            return allocate(
+                *(clips, k, pool.times, opened.duration),
+                strategy=strategy,
+                nearest=nearest,
+                scenes=scenes,
+                settings=settings,
+            )
+
+        frames = {name: {str(k): spend(name, clips, k) for k in ks} for name, clips in found.items()}
         seconds = {"select": took, "snapping": told.cost.seconds.get("snapping", 0.0)}
         spent = replace(told.cost, candidates=0, seconds=seconds)  # the pool's cost counts the candidates
         return Choice(frames, found, [str(note) for note in told.notes], pool.cost + spent)
