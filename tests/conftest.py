@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+# Several workers share the cores; threads that spin beside each other are ten times slower. Before torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # The real clips are no part of the project; tests that need them skip where KFRAMES_TEST_VIDEOS does not name them.
 REAL_CLIPS = Path(os.environ.get("KFRAMES_TEST_VIDEOS", "none"))
 
