@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -39,10 +39,11 @@ def test_import_and_help_take_less_than_half_a_second(code):
     python(code)  # compiled and in the file cache
     took = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = os.times()
         python(code)
-        took.append(time.perf_counter() - start)
-    assert min(took) < 0.5, took
+        after = os.times()  # of the processor: other tests run beside this one
+        took.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    assert 0 < min(took) < 0.5, took
 
 
 WITHOUT_ONE = """
