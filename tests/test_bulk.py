@@ -232,6 +232,7 @@ def test_ray_gives_the_same_rows(films: list[str], tmp_path: Path) -> None:
     assert one == two
 
 
+@pytest.mark.slow
 def test_the_sample_in_two_processes_with_lite() -> None:
     """The bundled model goes to worker processes by its files."""
     (found,) = KFrames.from_pretrained("lite").select_many([(str(EXAMPLE), "a cup")], 2, workers=2)
