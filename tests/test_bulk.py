@@ -105,9 +105,10 @@ def test_requests_are_read_as_they_are_needed(films: list[str]) -> None:
 
 
 def test_a_unit_is_one_video_and_not_too_long() -> None:
-    units = list(make_units([("a", "1"), (Path("a"), "2"), ("b", "3"), *[("c", "4")] * (LONGEST_UNIT + 1)]))
+    asked = [("a", "1"), (Path("a"), "2"), ("b", "3"), *[("c", str(n)) for n in range(LONGEST_UNIT + 1)]]
+    units = list(make_units(asked))
     assert [len(unit) for unit in units] == [2, 1, LONGEST_UNIT, 1]
-    assert [item.place for unit in units for item in unit] == list(range(LONGEST_UNIT + 4))
+    assert [request for unit in units for request in unit] == [Request(*pair) for pair in asked]
 
 
 # ---- on disk

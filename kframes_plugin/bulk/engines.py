@@ -30,7 +30,7 @@ def run_here(units: Iterable[Unit], worker: Worker) -> Iterator[list[Result]]:
     with ThreadPoolExecutor(1, "kframes-ahead") as ahead:
         try:
             for unit in units:
-                named = isinstance(unit[0].request.video, str | os.PathLike)  # frames and open videos are their owner's
+                named = isinstance(unit[0].video, str | os.PathLike)  # frames and open videos are their owner's
                 waiting.append((unit, ahead.submit(worker.look, unit) if named else None))
                 if len(waiting) > 1:
                     yield _answer(worker, *waiting.popleft())
@@ -90,14 +90,14 @@ def _is_lost(future: Future[list[Result]]) -> bool:
 
 
 def _answer_alone(pool: _Pool, unit: Unit, worker: Worker) -> list[Result]:
-    """One unit with nobody beside it, then item by item, so that it is known which request ends a process."""
+    """One unit with nobody beside it, then one by one, so that it is known which request ends a process."""
     try:
         return pool.submit(unit).result()
     except BrokenProcessPool:
         pool.renew()
     if len(unit) == 1:
         return worker.fail(unit, "WorkerDied", "its process ended (out of memory, or killed); use fewer workers")
-    return [result for item in unit for result in _answer_alone(pool, [item], worker)]
+    return [result for request in unit for result in _answer_alone(pool, [request], worker)]
 
 
 class _Pool:

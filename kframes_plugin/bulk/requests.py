@@ -53,26 +53,18 @@ class Failure:
         return cls(request, type(error).__name__, str(error) or type(error).__name__)
 
 
-@dataclass(frozen=True)
-class Item:
-    """A request and its place among all, from 0."""
-
-    place: int
-    request: Request
-
-
-Unit = list[Item]  # of one video, in order
+Unit = list[Request]  # of one video, in order
 
 
 def make_units(requests: Iterable[tuple[Any, ...]]) -> Iterator[Unit]:
     """Requests on one video in a row, together: they share one look at it."""
     unit: Unit = []
-    for place, given in enumerate(requests):
+    for given in requests:
         request = Request(*given)
-        if unit and (len(unit) >= LONGEST_UNIT or not _same(unit[-1].request.video, request.video)):
+        if unit and (len(unit) >= LONGEST_UNIT or not _same(unit[-1].video, request.video)):
             yield unit
             unit = []
-        unit.append(Item(place, request))
+        unit.append(request)
     if unit:
         yield unit
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from kframes_plugin.bulk.engines import run_here, run_in_processes
 from kframes_plugin.bulk.requests import Engine, Request, make_units
-from kframes_plugin.bulk.store import ResultFolder, Row
+from kframes_plugin.bulk.store import ResultFolder
 from kframes_plugin.bulk.worker import Result, Worker
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def select_requests(
     units = make_units(requests)
     batches = run_here(units, worker) if workers == 1 else run_in_processes(units, worker, workers, ordered=ordered)
     for batch in batches:
-        yield from (found for _, found in batch)
+        yield from batch
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def run_jobs(
     failed = sum("error" in row for row in known)
     counts = Counts(len(known) - failed, failed, len(known))
     worker = Worker(make, finish=results.save)
-    for row in _rows(_run(make_units(waiting), worker, workers, engine) if waiting else iter(())):
+    batches = _run(make_units(waiting), worker, workers, engine) if waiting else iter(())
+    for row in chain.from_iterable(batches):
         results.append(row)
         bad = int("error" in row)
         counts = Counts(counts.done + 1 - bad, counts.failed + bad, counts.before)
@@ -101,8 +103,3 @@ def _run(units: Iterator[Unit], worker: Worker, workers: int, engine: Engine) ->
 
         return run_on_ray(units, worker, workers)
     return run_here(units, worker) if workers == 1 else run_in_processes(units, worker, workers)
-
-
-def _rows(batches: Iterator[list[Result]]) -> Iterator[Row]:
-    for batch in batches:
-        yield from (row for _, row in batch)

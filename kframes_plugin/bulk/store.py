@@ -16,7 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kframes_plugin.bulk.requests import Failure, Item, Request
+from kframes_plugin.bulk.requests import Failure, Request
+from kframes_plugin.output.whole import write_whole
 
 if TYPE_CHECKING:
     from kframes_plugin.selection import Selection
@@ -64,9 +65,8 @@ class ResultFolder:
         """Remove what a request left, so that it is done again."""
         shutil.rmtree(self.folder / self.name(request), ignore_errors=True)
 
-    def save(self, item: Item, found: Selection | Failure) -> Row:
+    def save(self, request: Request, found: Selection | Failure) -> Row:
         """Write one result; the ``finish`` of a worker. Of two that write the same, the first stays."""
-        request = item.request
         name = self.name(request)
         row: Row = {"id": name, "video": request.video, "query": request.query, "k": request.k}
         draft = self.folder / f".{name}.{os.getpid()}"
@@ -90,10 +90,7 @@ class ResultFolder:
 
     def begin_table(self, rows: Iterable[Row]) -> None:
         """Write the table anew with the rows that there are."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.table.with_name(f".{self.table.name}.{os.getpid()}")
-        draft.write_text("".join(map(_line, rows)), encoding="utf-8")
-        draft.replace(self.table)
+        write_whole(self.table, "".join(map(_line, rows)))
 
     def append(self, row: Row) -> None:
         """Add a row to the table."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kframes_plugin.bulk.requests import Failure, Item, Unit
+from kframes_plugin.bulk.requests import Failure, Request, Unit
 
 if TYPE_CHECKING:
     from kframes_plugin.kframes import KFrames
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from kframes_plugin.session import VideoSession
     from kframes_plugin.types import Strategy
 
-Finish = Callable[[Item, "Selection | Failure"], Any]  # what becomes of a result where it is made
-Result = tuple[int, Any]  # place of the request, what ``finish`` made of it
+Finish = Callable[[Request, "Selection | Failure"], Any]  # what becomes of a result where it is made
+Result = Any  # what ``finish`` made of a request and its selection or failure
 
 
-def keep(item: Item, found: Selection | Failure) -> Selection | Failure:
+def keep(request: Request, found: Selection | Failure) -> Selection | Failure:
     """The result as it is: the ``finish`` of those who want selections."""
     return found
 
@@ -44,7 +44,7 @@ class Worker:
 
     def fail(self, unit: Unit, kind: str, message: str) -> list[Result]:
         """The results of a unit of which nothing could be answered."""
-        return [(item.place, self.finish(item, Failure(item.request, kind, message))) for item in unit]
+        return [self.finish(request, Failure(request, kind, message)) for request in unit]
 
     def __call__(self, unit: Unit) -> list[Result]:
         """The results of a unit; an error costs its own request, one of the video all of the unit's."""
@@ -54,13 +54,13 @@ class Worker:
         """Open a unit's video and decode its candidates, where all of it is asked for; may run ahead in a thread."""
         kframes, session = self.kframes, None  # a selector that cannot be loaded ends the run
         try:
-            session = kframes.open(unit[0].request.video)
-            if not any(item.request.within for item in unit):
+            session = kframes.open(unit[0].video)
+            if not any(request.within for request in unit):
                 session.candidates()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this video, the others are answered
             if session is not None:
                 session.close()
-            return Failure.of(unit[0].request, error)
+            return Failure.of(unit[0], error)
         return session
 
     def answer(self, unit: Unit, seen: VideoSession | Failure) -> list[Result]:
@@ -68,10 +68,9 @@ class Worker:
         if isinstance(seen, Failure):
             return self.fail(unit, seen.kind, seen.message)
         with seen:
-            return [(item.place, self.finish(item, self._select(item, seen))) for item in unit]
+            return [self.finish(request, self._select(request, seen)) for request in unit]
 
-    def _select(self, item: Item, session: VideoSession) -> Selection | Failure:
-        request = item.request
+    def _select(self, request: Request, session: VideoSession) -> Selection | Failure:
         k = self.k if request.k is None else request.k
         strategy = self.strategy if request.strategy is None else request.strategy
         try:
