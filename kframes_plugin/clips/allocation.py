@@ -154,11 +154,12 @@ def is_unsure(clips: Sequence[Clip], settings: Allocation = DEFAULT) -> bool:
     return bool(clips) and all(clip.score is not None and clip.score < settings.unsure_below for clip in clips)
 
 
-def check_strategy(strategy: Strategy) -> Strategy:
+def check_strategy(strategy: str) -> Strategy:
     """Return the strategy; ValueError where there is no such one."""
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
-    return strategy
+    for known in STRATEGIES:
+        if strategy == known:
+            return known
+    raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
 
 
 def covered(clips: Sequence[Clip], duration: float) -> float:

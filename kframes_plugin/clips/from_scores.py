@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kframes_plugin.clips.geometry import candidate_edges
+from kframes_plugin.clips.geometry import candidate_edges, check_scores
 from kframes_plugin.types import Clip
 
 FLOOR_SHARE = 0.1  # the level that a tenth of the candidates stay under: holds while a clip covers less than 90 %
@@ -75,11 +75,7 @@ def clips_from_scores(
     Raises:
         ValueError: scores are not finite, or not one for each time.
     """
-    values = np.asarray(scores, np.float64)
-    if values.shape != (len(times),):
-        raise ValueError(f"scores must have shape ({len(times)},), one for each time; got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"scores must be finite; {int((~np.isfinite(values)).sum())} of {len(values)} are not")
+    values = check_scores(scores, times)
     if not len(values):
         return []
     level = relevance(values, rule)

@@ -11,6 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 from kframes_plugin.types import Clip, Frame, Span
 
 
+def check_scores(scores: ArrayLike, times: Sequence[float]) -> NDArray[np.float64]:
+    """(n,) scores of frames at (n,) times.
+
+    Raises:
+        ValueError: scores are not finite, or not one for each time.
+    """
+    values = np.asarray(scores, np.float64)
+    if values.shape != (len(times),):
+        raise ValueError(f"scores must have shape ({len(times)},), one for each time; got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"scores must be finite; {int((~np.isfinite(values)).sum())} of {len(values)} are not")
+    return values
+
+
 def union(spans: Iterable[Span]) -> list[Span]:
     """The spans merged where they touch or overlap, in time order."""
     merged: list[Span] = []

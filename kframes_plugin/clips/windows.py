@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kframes_plugin.clips.geometry import candidate_edges, inside, lay_end_to_end, length, overlaps, union
+from kframes_plugin.clips.geometry import candidate_edges, check_scores, inside, lay_end_to_end, length, overlaps, union
 from kframes_plugin.types import Candidates, Clip, Span
 
 
@@ -55,11 +55,7 @@ def choose_windows(
     Raises:
         ValueError: scores are not finite, or not one for each time.
     """
-    values = np.asarray(scores, np.float64)
-    if values.shape != (len(times),):
-        raise ValueError(f"scores must have shape ({len(times)},), one for each time; got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"scores must be finite; {int((~np.isfinite(values)).sum())} of {len(values)} are not")
+    values = check_scores(scores, times)
     edges = candidate_edges(list(times), spans[-1][1])
     windows: list[Span] = []
     for place in np.argsort(-values, kind="stable").tolist():

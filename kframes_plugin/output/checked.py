@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any
 
-from kframes_plugin.clips.allocation import Allocation
+from kframes_plugin.clips.allocation import Allocation, check_strategy
 from kframes_plugin.keyframes import SamplingOptions
-from kframes_plugin.types import STRATEGIES, Clip, Cost, Frame, Line, Note, Span
+from kframes_plugin.types import Clip, Cost, Frame, Line, Note, Span
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,14 +37,11 @@ def selection(plain: Mapping[str, Any], pictures: Sequence[Image.Image]) -> dict
     }
     if unknown := sorted(plain.keys() - known):
         raise ValueError(f"unknown field {unknown[0]!r}")
-    chosen = text(plain["strategy"], "strategy")
-    if chosen not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {chosen!r}")
     return {
         "video": text(plain["video"], "video"),
         "query": text(plain["query"], "query"),
         "k": whole(plain["k"], "k", least=1),
-        "strategy": chosen,
+        "strategy": check_strategy(text(plain["strategy"], "strategy")),
         "clips": tuple(map(_clip, rows(plain["clips"], "clips"))),
         "nearest": tuple(map(_clip, rows(plain.get("nearest", []), "nearest"))),
         "frames": tuple(map(_frame, rows(plain["frames"], "frames"), pictures)),
@@ -158,13 +155,10 @@ def _sampling(row: Mapping[str, Any]) -> SamplingOptions:
     sides = size if isinstance(size, list) else [] if size is None else [size]
     if any(whole(side, "frame_size", least=1) > LONGEST_SIDE for side in sides):
         raise ValueError(f"frame_size must be at most {LONGEST_SIDE}; got {size}")
-    strategy: Any = text(row["strategy"], "strategy")
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
     weights = _only(fields(row["allocation"]), [item.name for item in fields_of(Allocation)])
     read: dict[str, Any] = {name: number(value, name) for name, value in weights.items()}
     given |= {
-        "strategy": strategy,
+        "strategy": check_strategy(text(row["strategy"], "strategy")),
         "allocation": Allocation(**read),
         "frame_size": tuple(size) if isinstance(size, list) else size,
         "video_options": {"decoder": decoder} if decoder in DECODERS else {},

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kframes_plugin.clips.sharing import share_by_remainder, spread
+from kframes_plugin.evidence.fusion import estimate_looks
 from kframes_plugin.selectors.lite.text import find_words
 from kframes_plugin.selectors.lite.vision import COLOURS, Floats
 
@@ -21,7 +22,6 @@ PHRASES, COLOUR, SCENE = 0.5, 0.3, 0.5  # shares of phrases, of colours and of t
 TEMPERATURE = 1.5  # of the class probabilities. At 1 the AUC is .005 lower on the clips at hand
 SHARPNESS = 0.8  # deviations in which a chance falls to a third
 LONGEST_PART = 20.0  # seconds of a scene that have one chance
-STEEPNESS, OFFSET = 6.5, 7.0  # of the confidence: .04 at relevance .6, .38 at 1
 FLOOR_SLOPE, SHORT, LONG = 0.015, 10.0, 1200.0  # of the least likeness, a factor e in length; seconds
 WHOLE = 2  # the first windows show the whole frame and its middle; the others parts of it
 
@@ -130,7 +130,7 @@ def describe(classes: ArrayLike, names: Sequence[str], likeness: Floats, count: 
 
 def estimate_confidence(relevance: float) -> float:
     """The chance that a clip of this relevance (0..1 within its video) is true, 0..1: a logistic fit (see LOG.md)."""
-    return float(1 / (1 + np.exp(OFFSET - STEEPNESS * relevance)))
+    return float(estimate_looks(relevance))
 
 
 def cut_scenes(scenes: NDArray[np.int64], times: NDArray[np.float64], duration: float) -> NDArray[np.int64]:
