@@ -285,6 +285,8 @@ class Selector(Protocol):
     ``snap_to_cuts`` (bool, whether its clips end at candidates, so
     that cuts between them are to be found), ``name`` (str) and ``description`` (a mapping of plain JSON values), which
     a :class:`Selection` keeps. With a method ``predict_all(frames, queries)`` many queries are asked at once.
+    Where it scores frames (:class:`FrameScorer`, :class:`FrameEmbedder`), what is said and shown is joined with its
+    clips, unless ``reads_words`` (bool) says that it reads the transcript itself.
     ``retriever`` says what names windows for it in videos of hours: "lite", another name, or "scores" (its own
     ``scores``); None: nothing does.
     """
@@ -297,6 +299,8 @@ class FrameScorer(Protocol):
 
     Attributes:
         frame_size: long side of the frames it reads, pixels, or (width, height); where missing, the selector's.
+        rule: a :class:`~kframes_plugin.clips.from_scores.RelevanceRule`, what its scores mean; where missing, they are
+            relative: the best of a video is 1. ``PROBABILITY``: they are chances.
     """
 
     def scores(self, frames: Sequence[Frame], query: str) -> ArrayLike:

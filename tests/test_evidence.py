@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kframes_plugin import Clip, KFrames
+from kframes_plugin.clips.from_scores import PROBABILITY
 from kframes_plugin.evidence.fusion import estimate_looks, fuse, join
 from kframes_plugin.evidence.near import line_at, lines_near
 from kframes_plugin.evidence.ranking import Match, Passages
 from kframes_plugin.evidence.terms import SPEECH, count_edits, find_terms, is_alike
-from kframes_plugin.types import Candidates, Line
+from kframes_plugin.types import Candidates, Frame, Line
 
 
 def lines_of(*texts: str) -> list[Line]:
@@ -167,21 +169,74 @@ def test_lite_is_the_same_where_no_words_match(query: str) -> None:
     assert spoken.notes == silent.notes
 
 
-def test_lite_and_any_scorer_find_what_is_said() -> None:
-    class Scorer:
-        """Likes the end of the film."""
+class LikesTheEnd:
+    """Names the end of the film."""
 
-        def scores(self, frames: Candidates, query: str) -> list[float]:
-            return [float(place) for place, _ in enumerate(frames)]
+    def __call__(self, frames: Candidates, query: str) -> list[Clip]:
+        return [Clip(70.0, 80.0, "P1", "the end", 0.3)]
 
-        def __call__(self, frames: Candidates, query: str) -> list[Clip]:
-            return [Clip(70.0, 80.0, "P1", "the end", 0.3)]
 
-    for kframes in (KFrames.from_pretrained("lite", candidates=32), KFrames(Scorer(), candidates=32)):
-        selection = kframes.select(SAMPLE, "who is the thief?", 8, transcript=SUBTITLES)
-        assert (selection.clips[0].start, selection.clips[0].end) == (40.0, 43.0)
-        assert selection.clips[0].reason.startswith('said at 40 s: "Nobody knows the thief."')
-        assert "Nobody knows the thief." in [frame.said for frame in selection.frames]
+class Scores(LikesTheEnd):
+    def scores(self, frames: Candidates, query: str) -> list[float]:
+        return [float(place) for place, _ in enumerate(frames)]
+
+
+class Chances(LikesTheEnd):
+    rule = PROBABILITY
+
+    def scores(self, frames: Candidates, query: str) -> list[float]:
+        return [0.9 if 39 < frame.timestamp < 45 else 0.0 for frame in frames]
+
+
+class Rows(LikesTheEnd):
+    """Embeds pictures and has no method that scores them."""
+
+    embedding_key = "brightness"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def embed(self, frames: Sequence[Frame], /) -> np.ndarray:
+        self.batches.append(len(frames))
+        return np.array([[np.asarray(frame.image).mean()] for frame in frames])
+
+    def score_embedded(self, rows: np.ndarray, query: str, /, *, scenes: np.ndarray) -> np.ndarray:
+        assert len(scenes) == len(rows)
+        assert scenes[0] == 0
+        return rows[:, 0]
+
+
+class ReadsWords(Scores):
+    reads_words = True
+
+
+def check_the_line_is_first(kframes: KFrames) -> Clip:
+    selection = kframes.select(SAMPLE, "who is the thief?", 8, transcript=SUBTITLES)
+    assert (selection.clips[0].start, selection.clips[0].end) == (40.0, 43.0)
+    assert selection.clips[0].reason.startswith('said at 40 s: "Nobody knows the thief."')
+    assert "Nobody knows the thief." in [frame.said for frame in selection.frames]
+    return selection.clips[0]
+
+
+def test_lite_finds_what_is_said() -> None:
+    check_the_line_is_first(KFrames.from_pretrained("lite", candidates=32))
+
+
+def test_any_scorer_finds_what_is_said() -> None:
+    rows = Rows()
+    clips = [check_the_line_is_first(KFrames(one, candidates=48)) for one in (Scores(), Chances(), rows)]
+    assert clips[1].score > 0.9, "scores that are chances count as such"
+    assert rows.batches == [32, 16], "frames are embedded once, in batches"
+
+
+def test_nano_finds_what_is_said() -> None:
+    """nano never saw a transcript, and refuses words that it does not know."""
+    check_the_line_is_first(KFrames.from_pretrained("nano", device="cpu"))
+
+
+def test_a_selector_that_reads_words_itself_is_left_alone() -> None:
+    found = KFrames(ReadsWords(), candidates=16).select(SAMPLE, "who is the thief?", 2, transcript=SUBTITLES)
+    assert found.clips == (Clip(70.0, 80.0, "P1", "the end", 0.3),)
 
 
 def test_a_selector_without_scores_is_left_alone() -> None:

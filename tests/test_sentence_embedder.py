@@ -84,6 +84,12 @@ def test_it_selects_by_name_and_keeps_the_embeddings_of_a_video(checkpoint: Path
     assert kf.selector.frame_size == 448
 
 
+def test_what_is_said_is_joined_with_what_it_sees(checkpoint: Path) -> None:
+    kf = KFrames.from_pretrained(f"st:{checkpoint}", device="cpu", candidates=8)
+    found = kf.select(SAMPLE, "arches of the bridge", 4, transcript=[(30.0, 33.0, "The bridge has six arches.")])
+    assert (found.clips[0].start, found.clips[0].end) == (30.0, 33.0)
+
+
 def test_a_query_beyond_the_text_tower_is_a_note(checkpoint: Path) -> None:
     kf = KFrames.from_pretrained(f"st:{checkpoint}", device="cpu", candidates=4)
     assert "query-cut" not in [note.code for note in kf.select(SAMPLE, "a cup", 2).notes]

@@ -293,6 +293,27 @@ def test_only_the_words_that_are_read_count(tiny):
     assert not selector.is_cut("dog")
 
 
+def test_what_is_said_is_joined_with_what_it_sees(tiny):
+    kframes = KFrames.from_pretrained(f"openclip:{tiny}", device="cpu", candidates=40)
+    lines = [(3.0, 5.0, "We harvest the honey in July."), (30.0, 33.0, "The bridge has six arches.")]
+    asked = {"transcript": lines, "k": 4}
+    found = kframes.select(list(drawn()), "how many arches does the bridge have?", **asked)
+    assert (found.clips[0].start, found.clips[0].end) == (30.0, 33.0)
+    assert found.clips[0].reason.startswith('said at 30 s: "The bridge has six arches."')
+    assert all(0 < clip.score <= 1 for clip in found.clips)
+    alone = kframes.select(list(drawn()), "a dog in the snow", k=4)
+    assert kframes.select(list(drawn()), "a dog in the snow", **asked).clips == alone.clips
+
+
+def test_its_scores_are_the_cosines_that_make_its_clips(tiny):
+    selector, frames = SimilaritySelector.from_pretrained(str(tiny), device="cpu"), drawn()
+    scores = selector.scores(frames, "a dog")
+    assert clips_from_scores(scores, range(40), 40.0, rule=selector.rule, word="similarity") == selector(
+        frames, "a dog"
+    )
+    assert selector(frames, "a dog").cost.model_calls == 1, "pictures were embedded for the scores"
+
+
 def test_a_name_of_kframes_leads_to_it(tiny):
     selection = KFrames.from_pretrained(f"openclip:{tiny}", device="cpu", candidates=40).select(
         list(drawn()), "a dog", 4

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kframes_plugin.errors import SelectorError
+from kframes_plugin.scorers import is_scorer
 from kframes_plugin.types import FrameEmbedder
 
 LONG_STRIDE, LONG = 4.0, 600.0  # seconds between candidates, and of video, above which it is used by itself
@@ -83,13 +84,3 @@ class Retriever:
                 "or None"
             )
         return scorer
-
-
-def is_scorer(given: object) -> bool:
-    """Whether something can be a retriever: it embeds frames, or scores them."""
-    return isinstance(given, FrameEmbedder) or find_scores(given) is not None
-
-
-def find_scores(given: object) -> Any:
-    """The method that scores frames: ``scores``, or ``frame_scores`` of a multimodal model; None: there is none."""
-    return next((method for name in ("scores", "frame_scores") if callable(method := getattr(given, name, None))), None)

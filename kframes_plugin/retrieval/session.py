@@ -19,7 +19,8 @@ from kframes_plugin.clips.windows import choose_windows, rank_windows, subtract
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.keyframes import Progress, for_step
 from kframes_plugin.retrieval.pool import BATCH, MOST, STRIDE, Pool, Size, stream, take_pool
-from kframes_plugin.retrieval.retriever import LONG, LONG_STRIDE, Retriever, find_scores
+from kframes_plugin.retrieval.retriever import LONG, LONG_STRIDE, Retriever
+from kframes_plugin.scorers import Scores, find_scores
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, FrameEmbedder, Note, Span
 from kframes_plugin.video import OpenVideo
 
@@ -127,22 +128,19 @@ class Retrieval:
         """(n,) scores of the pool, and the model calls they took."""
         if pool.rows is not None and isinstance(scorer, FrameEmbedder):
             return scorer.score_embedded(pool.rows, query, scenes=pool.scene_numbers), 1
+        score = find_scores(scorer)
+        assert score is not None, "a retriever scores frames"
         size = getattr(scorer, "frame_size", self.size)
         together = getattr(scorer, "candidates", BATCH)  # a model sees as many frames at once as it is used to
         parts, batch = [], list[Frame]()
         for frame in stream(self.video, pool.times, size):
             batch.append(frame)
             if len(batch) == together:
-                parts.append(self._ask(scorer, batch, query))
+                parts.append(_ask(score, batch, query))
                 batch = []
         if batch:
-            parts.append(self._ask(scorer, batch, query))
+            parts.append(_ask(score, batch, query))
         return np.concatenate(parts), len(parts)
-
-    def _ask(self, scorer: Any, batch: Sequence[Frame], query: str) -> NDArray[np.float64]:
-        begin, end = batch[0].timestamp, batch[-1].end  # a video of its own: models know times of minutes, not hours
-        shown = [Frame(frame.timestamp - begin, frame.duration, frame.image) for frame in batch]
-        return np.asarray(find_scores(scorer)(Candidates(shown, end - begin), query), np.float64)
 
     def _take_candidates(self, windows: Sequence[Span], rest: Sequence[Span]) -> Candidates:
         """Most candidates inside the windows, the others spread over the rest."""
@@ -155,6 +153,12 @@ class Retrieval:
         ends = [*(frame.timestamp for frame in chosen[1:]), self.video.duration]
         frames = (Frame(f.timestamp, end - f.timestamp, f.image) for f, end in zip(chosen, ends, strict=True))
         return Candidates(frames, self.video.duration, windows=windows)
+
+
+def _ask(score: Scores, batch: Sequence[Frame], query: str) -> NDArray[np.float64]:
+    begin, end = batch[0].timestamp, batch[-1].end  # a video of its own: models know times of minutes, not hours
+    shown = [Frame(frame.timestamp - begin, frame.duration, frame.image) for frame in batch]
+    return np.asarray(score(Candidates(shown, end - begin), query), np.float64)
 
 
 def count_pool(spans: Sequence[Span], count: int) -> int:

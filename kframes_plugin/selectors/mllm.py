@@ -57,9 +57,11 @@ class MLLMSelector:
         batch_size: how many queries on one video go through the model together in :meth:`predict_all`, >= 1; memory
             grows with it.
         snap_to_cuts: True: its clips end at candidates.
+        rule: its scores of frames are chances.
     """
 
     snap_to_cuts = True
+    rule = PROBABILITY
 
     def __init__(
         self,
@@ -117,6 +119,11 @@ class MLLMSelector:
         together = batch_size if batch_size is not None else BATCH if self._is_small else 1
         self.batch_size = together if self._inputs.takes_batches else 1
         self._lock = threading.Lock()  # the model keeps state while it writes
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether words are not to be joined with its clips: its prompt holds the lines, or it writes without scores."""
+        return self.transcript_tokens > 0 or self.prediction == "text"
 
     def _options(self, settings: CheckpointSettings | None) -> dict[str, Any]:
         """What the image or video processor is told; images of a checkpoint with settings are made as in training."""

@@ -38,7 +38,9 @@ def load_sentence_embedder(name: str, *, device: str | None = None, dtype: str =
     model = SentenceEmbedder(name, device, dtype)
     from kframes_plugin.selectors.similarity import SimilaritySelector
 
-    return SimilaritySelector(model.embed_images, model.embed_text, frame_size=FRAME_SIZE, is_cut=model.is_cut)
+    return SimilaritySelector(
+        model.embed_images, model.embed_text, frame_size=FRAME_SIZE, is_cut=model.is_cut, embedding_key=f"st-{name}"
+    )
 
 
 class SentenceEmbedder:

@@ -131,6 +131,10 @@ class SimilaritySelector:
             notes.append(Note("nothing-found", text))
         return Prediction(clips, notes=notes, cost=Cost(candidates=len(frames), model_calls=calls + 1))
 
+    def scores(self, frames: Sequence[Frame], query: str) -> NDArray[np.float32]:
+        """(n,) cosines of the frames with the query; embeddings that are kept are not made again."""
+        return self._compare(self._image_features(frames)[0], self.template.replace("{}", query))
+
     def embed(self, frames: Sequence[Frame], /) -> NDArray[np.float32]:
         """(n, d) embeddings of n frames, of length 1; see :class:`~kframes_plugin.types.FrameEmbedder`."""
         return self._embed(frames)[0]

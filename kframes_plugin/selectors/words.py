@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kframes_plugin.clips.from_scores import RELATIVE, relevance
+from kframes_plugin.clips.from_scores import RELATIVE, RelevanceRule, relevance
 from kframes_plugin.evidence.fusion import clips_of_matches, estimate_looks, fuse
 from kframes_plugin.evidence.ranking import LEAST, Kind, Match, Passages
+from kframes_plugin.scorers import find_scores
 from kframes_plugin.types import Candidates, Cost, Frame, Line, Note, Prediction
 
 LEAST_ALONE = 0.1  # a passage's least chance where nothing but words is known: the other choice is to spread the frames
@@ -53,8 +55,8 @@ def add_words(selector: Any, frames: Sequence[Frame], query: str, answer: Predic
     """What a selector of looks says, joined with what the words say.
 
     Args:
-        selector: the one that answered. It needs a method ``scores(frames, query)``, one number a candidate; any other
-            selector reads the words itself, or does not read queries.
+        selector: the one that answered. It must score frames (:mod:`kframes_plugin.scorers`), and not read words
+            itself (``reads_words``); any other selector is left alone.
         frames: what it was shown.
         query: what is looked for.
         answer: its clips.
@@ -62,7 +64,8 @@ def add_words(selector: Any, frames: Sequence[Frame], query: str, answer: Predic
     Returns:
         The answer itself where no words match; else a prediction with joined clips.
     """
-    if not hasattr(selector, "scores"):
+    score = find_scores(selector)
+    if score is None or getattr(selector, "reads_words", False):
         return answer
     matches = find_matches(frames, query, LEAST)
     if not matches:
@@ -70,10 +73,15 @@ def add_words(selector: Any, frames: Sequence[Frame], query: str, answer: Predic
     times = [frame.timestamp for frame in frames]
     looks = np.zeros(len(times))
     if answer:  # a selector that abstains says that looks tell nothing
-        scores = np.asarray(selector.scores(frames, query), np.float64)
-        looks = estimate_looks(relevance(scores, getattr(selector, "rule", RELATIVE)))
+        looks = _estimate_looks(np.asarray(score(frames, query), np.float64), getattr(selector, "rule", RELATIVE))
     notes = [note for note in answer.notes if note.code not in ("nothing-found", "unknown-words")]
     return Prediction(fuse(answer, looks, times, matches), notes=notes, cost=answer.cost)
+
+
+def _estimate_looks(scores: NDArray[np.float64], rule: RelevanceRule) -> NDArray[np.float64]:
+    """(n,) scores as chances. Scores that are probabilities, as their rule says, are that already."""
+    chances = relevance(scores, rule)
+    return chances if (rule.floor, rule.ceiling) == (0.0, 1.0) else estimate_looks(chances)
 
 
 def find_matches(frames: Sequence[Frame], query: str, least: float) -> list[Match]:
