@@ -122,7 +122,7 @@ class MLLMSelector:
 
     @property
     def reads_words(self) -> bool:
-        """Whether words are not to be joined with its clips: its prompt holds the lines, or it writes without scores."""
+        """Whether words are not joined with its clips: its prompt holds the lines, or it has no scores."""
         return self.transcript_tokens > 0 or self.prediction == "text"
 
     def _options(self, settings: CheckpointSettings | None) -> dict[str, Any]:
