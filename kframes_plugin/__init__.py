@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kframes_plugin.errors import KFramesError, SelectorError, VideoError
+from kframes_plugin.errors import AnswererError, KFramesError, SelectorError, VideoError
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, Prediction, Selector
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "AnswererError",
     "Candidates",
     "Clip",
     "Cost",

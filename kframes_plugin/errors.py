@@ -3,6 +3,7 @@
     KFramesError
     ├── VideoError      the video cannot be read: which file, what is wrong, what to do
     ├── SelectorError   the selector cannot be loaded or cannot answer
+    ├── AnswererError   the model that answers from the frames cannot be loaded or cannot answer
     └── SpanError       the seconds asked for cannot be, or hold nothing of the video; a ValueError too
 
 Wrong arguments are otherwise plain ValueError and TypeError, raised before any work is done.
@@ -24,6 +25,10 @@ class VideoError(KFramesError):
 
 class SelectorError(KFramesError):
     """A selector cannot be loaded or cannot answer. The message says why and what to do."""
+
+
+class AnswererError(KFramesError):
+    """An answering model cannot be loaded or cannot answer. The message says why and what to do."""
 
 
 class SpanError(KFramesError, ValueError):

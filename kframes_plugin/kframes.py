@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self, Unpack
 
+from kframes_plugin.answering import Answer, Answerer, answer_question, load_answerer
 from kframes_plugin.bulk.requests import Failure, Request
 from kframes_plugin.bulk.run import select_requests
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
@@ -21,6 +22,7 @@ from kframes_plugin.keyframes import (
     SamplingOptions,
     check_request,
 )
+from kframes_plugin.prompt.choices import write_question
 from kframes_plugin.query.english import ENGLISH
 from kframes_plugin.query.spans import Time, check_range
 from kframes_plugin.query.time_words import TimeWords
@@ -183,6 +185,48 @@ class KFrames:
         check_range(start, end)
         with self.open(video, progress=progress, **words) as session:
             return session.select(query, k, strategy=strategy, within=within, start=start, end=end)
+
+    def ask(
+        self,
+        video: Video,
+        question: str,
+        answerer: str | os.PathLike[str] | Answerer | Callable[..., Any],
+        k: int = 8,
+        *,
+        query: str | None = None,
+        options: Sequence[str] = (),
+        compare: bool = False,
+        reasons: bool = False,
+        transcript_lines: bool = False,
+        on_text: Callable[[str], None] | None = None,
+        **select: Any,
+    ) -> Answer:
+        """Answer a question about a video: select k frames for it, and give them to an answering model.
+
+        Args:
+            video: as for :meth:`select`.
+            question: what the model is asked.
+            answerer: "http(s)://HOST/v1#MODEL", a transformers id or directory; what
+                :func:`~kframes_plugin.answering.load_answerer` gives, which is loaded once for many questions; or a
+                function: chat messages -> text, or pieces of it.
+            k: frames, >= 1.
+            query: what is looked for, in words; the question when None.
+            options: of a multiple-choice question, none or 2 to 26.
+            compare: also answer from k frames spread evenly: ``answer.uniform``.
+            reasons: tell it the clips with their reasons. Off, since they make answers worse.
+            transcript_lines: tell it what is said near the frames.
+            on_text: called with each piece of the answer as it comes.
+            select: more arguments of :meth:`select`.
+
+        Raises:
+            AnswererError: the model cannot be loaded or cannot answer.
+            TypeError, ValueError, VideoError, SelectorError: as for :meth:`select`.
+        """
+        write_question(question, options)  # wrong options are told before any work
+        asked = load_answerer(answerer) if isinstance(answerer, str | os.PathLike) else answerer
+        selection = self.select(video, question if query is None else query, k, **select)
+        told: dict[str, Any] = {"options": options, "reasons": reasons, "transcript": transcript_lines}
+        return answer_question(selection, question, asked, **told, compare=compare, on_text=on_text)
 
     def search(
         self,

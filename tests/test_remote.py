@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,6 +65,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     frames = candidates()
     answer = write_clips(CLIPS, frames.duration, fmt=SHORT, times=[frame.timestamp for frame in frames])
     tiny_models.teach(folder, build_messages(frames, "red", SHORT), answer)
+    with serve_model(folder) as url:
+        yield url
+
+
+@contextmanager
+def serve_model(folder: Path) -> Iterator[str]:
+    """`transformers serve` with the model of a folder; gives its URL with the model's name."""
     port = free_port()
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder)]
     with (folder.parent / "log").open("wb") as log:

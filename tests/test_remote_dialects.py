@@ -221,8 +221,8 @@ BOMB = gzip.compress(b" " * (64 << 20))
 GOOD = json.dumps(completion(CLIPS)).encode()
 
 
-def read_request(connection: socket.socket) -> None:
-    """All of it: closing with bytes unread would reset the connection."""
+def read_request(connection: socket.socket) -> bytes:
+    """The body, to its end: closing with bytes unread would reset the connection."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += connection.recv(1 << 16)
@@ -230,6 +230,7 @@ def read_request(connection: socket.socket) -> None:
     length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
     while len(body) < length:
         body += connection.recv(1 << 16)
+    return body
 
 
 def drip(connection: socket.socket, data: bytes) -> None:

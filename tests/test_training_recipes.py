@@ -256,7 +256,7 @@ def test_a_model_by_name_answers_questions(recipe: Path) -> None:
     assert sum(chances) == pytest.approx(1)
     assert answer([1.0, 7.5], 0) == chances
     assert answer([100.0, 120.0], 0) != chances  # it looks at the frames
-    with pytest.raises(ValueError, match="2 to 8 options; got 1"):
+    with pytest.raises(ValueError, match="2 to 26 options, or none; got 1"):
         option_probabilities(None, None, [], "?", ["yes"])
 
 

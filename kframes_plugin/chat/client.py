@@ -18,8 +18,9 @@ from urllib.parse import urldefrag, urlsplit
 import httpx
 
 from kframes_plugin.chat.dialects import Content, Refused, adapt, is_filtered, read_choice
-from kframes_plugin.chat.http import LONGEST_ANSWER, AnswerTooLarge, OutOfTime, post
+from kframes_plugin.chat.http import LONGEST_ANSWER, AnswerTooLarge, OutOfTime, is_stream, post
 from kframes_plugin.chat.images import with_data_urls
+from kframes_plugin.chat.streaming import EventReader, OnText
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import Messages
 from kframes_plugin.text import printable
@@ -102,12 +103,13 @@ class ChatClient:
             raise SelectorError(f'{base} says no model; add its name after a #, as "{base}#model"')
         return cls(base, model, **options)
 
-    def chat(self, messages: Messages, *, shown: int) -> Reply:
+    def chat(self, messages: Messages, *, shown: int, on_text: OnText | None = None) -> Reply:
         """What the server answers to chat messages; PIL images in them are sent as JPEGs.
 
         Args:
             messages: as :meth:`Selection.to_messages` has them.
             shown: how many frames they hold, for messages of errors.
+            on_text: called with each piece of the answer as it comes, from a server that streams; else with all of it.
 
         Raises:
             SelectorError: the server cannot be reached, refuses, or does not answer as a chat endpoint does.
@@ -117,11 +119,15 @@ class ChatClient:
             "messages": with_data_urls(messages, quality=self.quality),
             "max_tokens": self.max_tokens,
             "temperature": 0,
-            "stream": False,
+            "stream": on_text is not None,
+            **({} if on_text is None else {"stream_options": {"include_usage": True}}),
             **self.options,
         }
-        response, requests = self._post(body, shown)
-        content, usage = self._answer(response)
+        events = None if on_text is None else EventReader(on_text)
+        response, requests = self._post(body, shown, events)
+        content, usage = self._answer(response, events)
+        if on_text is not None and events is not None and not events.told and content.text:
+            on_text(content.text)
         details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
         cost = Cost(
             model_calls=requests,
@@ -142,7 +148,7 @@ class ChatClient:
             raise SelectorError(f"the API key for {self.url} holds characters that no key has; set {KEYS[0]} anew")
         return key
 
-    def _post(self, body: dict[str, Any], shown: int) -> tuple[httpx.Response, int]:
+    def _post(self, body: dict[str, Any], shown: int, events: EventReader | None) -> tuple[httpx.Response, int]:
         """The good response, after as many requests as it took."""
         endpoint = self.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         key = self._key()
@@ -152,7 +158,7 @@ class ChatClient:
             attempt = 0
             while True:
                 sent = {name: value for name, value in {**body, **self._learned}.items() if value is not None}
-                outcome = self._send(client, endpoint, sent)
+                outcome = self._send(client, endpoint, sent, events)
                 requests += 1
                 if isinstance(outcome, httpx.Response):
                     wanted = adapt(sent, outcome.status_code, self._said(outcome))
@@ -173,10 +179,15 @@ class ChatClient:
             raise SelectorError(self._refusal(outcome, shown, attempt + 1))
         return outcome, requests
 
-    def _send(self, client: httpx.Client, endpoint: str, body: dict[str, Any]) -> httpx.Response | httpx.RequestError:
+    def _send(
+        self, client: httpx.Client, endpoint: str, body: dict[str, Any], events: EventReader | None
+    ) -> httpx.Response | httpx.RequestError:
+        if events is not None:
+            events.reset()
+        on_event = None if events is None else events.feed
         data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
         try:
-            return post(client, endpoint, data, seconds=self.total_timeout, max_bytes=self.max_bytes)
+            return post(client, endpoint, data, seconds=self.total_timeout, max_bytes=self.max_bytes, on_event=on_event)
         except (httpx.ReadTimeout, OutOfTime) as error:  # sent again it would take as long again
             option = "total_timeout" if isinstance(error, OutOfTime) else "timeout"
             raise SelectorError(
@@ -184,7 +195,11 @@ class ChatClient:
             ) from error
         except (AnswerTooLarge, httpx.DecodingError) as error:
             raise SelectorError(f"{self.url} does not answer as a chat endpoint does: {error}") from error
+        except (ValueError, RecursionError, AttributeError) as error:
+            raise SelectorError(f"{self.url} sends events that are not those of a chat endpoint: {error}") from error
         except httpx.RequestError as error:
+            if events is not None and events.told:  # sent again, its first words would come twice
+                raise SelectorError(f"{self.url} broke off in the middle of its answer ({error})") from error
             return error
 
     def _wait(self, attempt: int, outcome: httpx.Response | httpx.RequestError) -> float:
@@ -226,10 +241,10 @@ class ChatClient:
         line = printable(" ".join(str(said or response.reason_phrase).split()))[:300]
         return line.replace(self._key(), "***") if self._key() else line
 
-    def _answer(self, response: httpx.Response) -> tuple[Content, Any]:
+    def _answer(self, response: httpx.Response, events: EventReader | None) -> tuple[Content, Any]:
         """The content and the token counts of a chat completion."""
         try:
-            row = response.json()
+            row = events.completion() if events is not None and is_stream(response) else response.json()
             return read_choice(row["choices"][0]), row.get("usage")
         except Refused as error:
             raise SelectorError(f"{self.url} gives no answer: {error}") from error

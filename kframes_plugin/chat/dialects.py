@@ -35,6 +35,7 @@ def adapt(body: Mapping[str, Any], status: int, said: str) -> Fields | None:
 
 _OPTIONAL = {
     "temperature": ("temperature",),
+    "stream_options": ("stream_options",),
     "response_format": ("response_format", "json_schema", "json mode", "structured output"),
     "seed": ("'seed'", '"seed"', "`seed`", "parameter: seed"),
 }

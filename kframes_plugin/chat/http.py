@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import zlib
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import httpx
@@ -20,7 +21,13 @@ class OutOfTime(httpx.RequestError):
 
 
 def post(
-    client: httpx.Client, url: str, body: bytes, *, seconds: float, max_bytes: int = LONGEST_ANSWER
+    client: httpx.Client,
+    url: str,
+    body: bytes,
+    *,
+    seconds: float,
+    max_bytes: int = LONGEST_ANSWER,
+    on_event: Callable[[bytes], None] | None = None,
 ) -> httpx.Response:
     """The response, read to its end.
 
@@ -31,6 +38,7 @@ def post(
         seconds: for everything, from the look-up of the name to the last byte, > 0. When they are over the client is
             closed.
         max_bytes: of the answer, as sent and decompressed.
+        on_event: called with the bytes of a stream of events as they come, in another thread.
 
     Raises:
         httpx.RequestError: no answer; AnswerTooLarge and OutOfTime are such errors too.
@@ -39,7 +47,7 @@ def post(
 
     def work() -> None:
         try:
-            outcome.set_result(_read(client, url, body, max_bytes))
+            outcome.set_result(_read(client, url, body, max_bytes, on_event))
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             outcome.set_exception(error)
 
@@ -51,12 +59,17 @@ def post(
         raise OutOfTime(f"no whole answer within {seconds:g} s") from error
 
 
-def _read(client: httpx.Client, url: str, body: bytes, max_bytes: int) -> httpx.Response:
-    headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip, identity"}
+def _read(
+    client: httpx.Client, url: str, body: bytes, max_bytes: int, on_event: Callable[[bytes], None] | None
+) -> httpx.Response:
+    encoding = "gzip, identity" if on_event is None else "identity"
+    headers = {"Content-Type": "application/json", "Accept-Encoding": encoding}
     with client.stream("POST", url, content=body, headers=headers) as response:
         data = bytearray()
         for chunk in response.iter_raw():
             data += chunk
+            if on_event is not None and is_stream(response):
+                on_event(chunk)
             if len(data) > max_bytes:
                 raise AnswerTooLarge(f"its answer has more than {max_bytes:,} bytes")
         kept = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_THE_BODY]
@@ -65,6 +78,12 @@ def _read(client: httpx.Client, url: str, body: bytes, max_bytes: int) -> httpx.
         return httpx.Response(
             response.status_code, headers=kept, content=content, request=response.request, extensions=said
         )
+
+
+def is_stream(response: httpx.Response) -> bool:
+    """Whether a good response is a stream of events."""
+    kind: str = response.headers.get("content-type", "")
+    return response.is_success and kind.startswith("text/event-stream")
 
 
 _OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")

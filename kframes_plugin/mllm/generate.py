@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, TextStreamer
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,31 @@ class Written:
     finished: bool
 
 
-def write(model: Any, processor: Any, inputs: Mapping[str, Any], longest: int) -> list[Written]:
-    """The answers of at most ``longest`` tokens to the prompts in ``inputs``, which all end at their last column."""
+def write(
+    model: Any, processor: Any, inputs: Mapping[str, Any], longest: int, on_text: Callable[[str], None] | None = None
+) -> list[Written]:
+    """The answers of at most ``longest`` tokens to the prompts in ``inputs``, which all end at their last column.
+
+    ``on_text`` is called with each piece of the answer as it comes; it is for a single prompt.
+    """
     settings = _greedy(model, processor, longest)
     length = inputs["input_ids"].shape[1]
+    streamer = None if on_text is None else _Pieces(processor.tokenizer, on_text)
     with torch.inference_mode():
-        rows = model.generate(**inputs, generation_config=settings)[:, length:].tolist()
+        rows = model.generate(**inputs, generation_config=settings, streamer=streamer)[:, length:].tolist()
     return [_read(processor, row, settings.eos_token_id or ()) for row in rows]
+
+
+class _Pieces(TextStreamer):  # type: ignore[misc]
+    """Hands whole words on as they are written."""
+
+    def __init__(self, tokenizer: Any, on_text: Callable[[str], None]) -> None:
+        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self._on_text = on_text
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        if text:
+            self._on_text(text)
 
 
 def _read(processor: Any, tokens: list[int], stops: Collection[int]) -> Written:

@@ -6,7 +6,6 @@ family (``style="auto"``) kframes' frames may look different from a baseline's, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +15,15 @@ from typing import Any, Protocol
 import torch
 
 from kframes_plugin.mllm.load import load
+from kframes_plugin.prompt.choices import LETTERS, read_choice, write_question
 from kframes_plugin.prompt.styles import STYLES, style_of
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.remote import RemoteSelector
 from kframes_plugin.types import Clip, Cost, Frame
 from kframes_training.evaluation.data import Item
-from kframes_training.evaluation.data.files import LETTERS
 from kframes_training.evaluation.store import digest_weights
 
 SYNTHSCENES = "synthscenes:"
-ASK = "Answer with the letter of the right option alone."
 NEAR = 2.0  # seconds: subtitles so near to a frame are told with it
 
 
@@ -173,20 +171,5 @@ def prompt(item: Item, frames: Sequence[Frame]) -> str:
         for start, end, text in item.subtitles
         if any(start - NEAR <= frame.timestamp <= end + NEAR for frame in frames)
     ]
-    listed = [f"{letter}. {option}" for letter, option in zip(LETTERS, item.options, strict=False)]
     spoken = ["Subtitles near these frames: " + " ".join(heard)] if heard else []
-    return "\n".join([*spoken, item.question, *listed, ASK])
-
-
-def read_choice(text: str, options: Sequence[str]) -> int | None:
-    """The option that an answer names: by its letter alone, else by its whole text; None where it names none."""
-    allowed = LETTERS[: len(options)]
-    plain = text.strip()
-    if found := re.match(rf"^[^A-Za-z0-9]*([{allowed}])(?![A-Za-z0-9])", plain):
-        return LETTERS.index(found[1])
-    if found := re.search(
-        rf"\b(?:answer|option)\b[^A-Za-z0-9]*(?:is\b)?[^A-Za-z0-9]*([{allowed}])(?![A-Za-z0-9])", plain, re.I
-    ):
-        return LETTERS.index(found[1].upper())
-    named = [i for i, option in enumerate(options) if option and option.lower() in plain.lower()]
-    return named[0] if len(named) == 1 else None
+    return "\n".join([*spoken, write_question(item.question, item.options)])

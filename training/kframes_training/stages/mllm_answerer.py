@@ -14,13 +14,12 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from kframes_plugin.prompt import frame_content
+from kframes_plugin.prompt.choices import LETTERS, write_question
 from kframes_plugin.types import Frame
 from kframes_training.sources.synthscenes.language import Question
 from kframes_training.sources.synthscenes.paint import paint
 from kframes_training.sources.synthscenes.world import Video
 from kframes_training.stages.rewards import Answerer
-
-LETTERS = "ABCDEFGH"
 
 
 def mllm_answerer(name: str, asked: Sequence[tuple[Video, Question]], size: tuple[int, int]) -> Answerer:
@@ -55,7 +54,7 @@ def option_probabilities(
         model, processor: an image-text-to-text model and its processor.
         frames: what it sees, in time order.
         question: in words.
-        options: 2 to 8.
+        options: 2 to 26.
 
     Returns:
         As many probabilities as options; they add up to 1.
@@ -63,10 +62,9 @@ def option_probabilities(
     Raises:
         ValueError: fewer than 2 options or more than there are letters.
     """
-    if not 2 <= len(options) <= len(LETTERS):
-        raise ValueError(f"a question has 2 to {len(LETTERS)} options; got {len(options)}")
-    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
-    text = f"\n{question}\n{listed}\nAnswer with the letter of the right option alone."
+    if not options:
+        raise ValueError("a multiple-choice question has options; got none")
+    text = "\n" + write_question(question, options)
     inputs = processor.apply_chat_template(
         [{"role": "user", "content": [*frame_content(frames), {"type": "text", "text": text}]}],
         tokenize=True,

@@ -10,10 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from kframes_plugin.prompt.choices import LETTERS
 from kframes_training.evaluation.data.items import Data, Item
 
 Row = dict[str, Any]
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")
 _LETTER = re.compile(r"^\(?([A-Z])[.):]\s*")
 

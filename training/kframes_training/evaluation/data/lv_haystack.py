@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kframes_plugin.prompt.choices import LETTERS
 from kframes_training.evaluation.data.files import (
-    LETTERS,
     Row,
     answer_index,
     find_video,
