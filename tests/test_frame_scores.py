@@ -121,8 +121,10 @@ def test_scores_of_every_family(checkpoints: dict[str, Path], name: str, layer: 
     assert (untrained in sentences(selector(frames, "the ball").notes)) == (layer is None)
 
 
-@pytest.mark.parametrize("layer", [None, 1, 2])
-@pytest.mark.parametrize("position", ["after", "before", "both"])
+@pytest.mark.parametrize(
+    ("layer", "position"),
+    [(1, "after"), (2, "after"), *((layer, at) for layer in (None, 1, 2) for at in ("before", "both"))],
+)
 def test_scores_are_those_computed_by_hand(checkpoints: dict[str, Path], layer: int | None, position: str) -> None:
     fmt = PromptFormat("index", position, "short")
     settings = CheckpointSettings(format=fmt, scores_layer=layer)

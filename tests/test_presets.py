@@ -91,11 +91,14 @@ def prompts(selector: MLLMSelector) -> list[str]:
     seen: list[str] = []
 
     def keep(_model: Any, _args: Any, inputs: dict[str, Any]) -> None:
-        if inputs["input_ids"].shape[1] > 1:
-            text = selector.processor.tokenizer.decode(inputs["input_ids"][0])
-            seen.append(re.sub(r"(<[^<>]*>)\1{2,}", lambda run: f"{run[1]}*{len(run[0]) // len(run[1])}", text))
+        text = selector.processor.tokenizer.decode(inputs["input_ids"][0])
+        text = re.sub(r"(<[^<>]*>)\1{2,}", lambda run: f"{run[1]}*{len(run[0]) // len(run[1])}", text)
+        if inputs.get("mm_encoder_outputs") is not None:
+            seen.append(text)
+        elif inputs["input_ids"].shape[1] > 1:
+            seen[-1] += text  # the query, which is read after the frames
 
-    selector.model.register_forward_pre_hook(keep, with_kwargs=True)
+    selector.model.model.register_forward_pre_hook(keep, with_kwargs=True)
     return seen
 
 

@@ -1,7 +1,8 @@
 """One score a frame from one prefill (``prediction="scores"``); nothing is written. Several times cheaper than text.
 
 At the last image token of every frame a model says with one word of ``RELEVANCE`` what the frame is to the query that
-stands before the frames. nano is trained to say so below its top layers; any other model can be read alike.
+stands before the frames. nano is trained to say so below its top layers. A model that was not trained for it is asked
+in words, after the frames: see ``asked_scores.py``.
 """
 
 from __future__ import annotations
@@ -30,8 +31,7 @@ def frame_scores(
 
     Args:
         model: an image-text-to-text model of transformers.
-        tokenizer: its tokenizer. The first token of each word of RELEVANCE counts; words that share it share its
-            probability evenly.
+        tokenizer: its tokenizer.
         inputs: of the model, for n prompts on the same frames, in which the query stands before the frames.
         frames: T, how many there are.
         layer: read after this many layers of the language model, >= 1; None: after all of them. No layer above runs.
@@ -47,10 +47,30 @@ def frame_scores(
     with torch.inference_mode(), first_layers(model.get_decoder(), layer):
         hidden: Tensor = model.base_model(**inputs, use_cache=False).last_hidden_state  # normed
         hidden = hidden.gather(1, places.to(hidden.device).unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
-        logits = model.get_output_embeddings()(hidden).float()  # (n, T, words of the tokenizer)
+        return read_relevance(model, tokenizer, hidden)
+
+
+def read_relevance(model: Any, tokenizer: Any, hidden: Tensor) -> NDArray[np.float64]:
+    """P("P1") + 0.6 P("P2") of the next word at places of a model; of its LM head only the rows of RELEVANCE are used.
+
+    Args:
+        model: an image-text-to-text model of transformers.
+        tokenizer: its tokenizer. The first token of each word of RELEVANCE counts; words that share it share its
+            probability evenly.
+        hidden: (n, T, width) what the final norm gives at the places.
+
+    Returns:
+        (n, T) in 0..1.
+    """
     firsts = [tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in RELEVANCE]
     tokens = sorted(set(firsts))
-    shares = logits[..., tokens].softmax(-1).double().cpu().numpy()
+    head = model.get_output_embeddings()
+    if type(head) is torch.nn.Linear:
+        bias = head.bias[tokens] if head.bias is not None else None
+        logits = torch.nn.functional.linear(hidden.to(head.weight.device), head.weight[tokens], bias)
+    else:
+        logits = head(hidden)[..., tokens]  # quantised, or with an adapter
+    shares = logits.float().softmax(-1).double().cpu().numpy()
     scores = np.zeros(shares.shape[:2])
     for word, first in zip(RELEVANCE, firsts, strict=True):
         scores += WORTH.get(word, 0.0) * shares[..., tokens.index(first)] / firsts.count(first)

@@ -1,8 +1,8 @@
 """Messages -> what a model of transformers takes, keeping of one video's frames all that no query changes.
 
-Between two queries on one :class:`Candidates` neither the processor nor the vision tower looks at the frames again:
-only text is tokenised, and only the language model runs. What comes out is the same. Frames come as images or as native
-video, whichever the checkpoint reads.
+Between two queries on one :class:`Candidates` neither the processor nor the vision tower looks at the frames again.
+Where the query stands last, the language model does not read their part of the prompt again either (``prefix.py``).
+What comes out is the same. Frames come as images or as native video, whichever the checkpoint reads.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from transformers import BatchFeature
 
+from kframes_plugin.mllm.prefix import PrefixKeeper
 from kframes_plugin.prompt import Messages, PromptFormat, frame_content, write_mark
 from kframes_plugin.prompt.styles import Written, show_candidates, style_of
 from kframes_plugin.types import Candidates
@@ -66,6 +67,7 @@ class ModelInputs:
         self._encode = encode if takes_features else None
         pad = processor.tokenizer.pad_token_id
         self._pad = pad if pad is not None else 0  # the attention mask leaves it out, whatever it is
+        self.prefix = PrefixKeeper(model)
 
     @property
     def takes_batches(self) -> bool:
@@ -78,27 +80,45 @@ class ModelInputs:
             return frame_content(frames, fmt), []
         return show_candidates(frames, frames.duration, style_of(self.processor), lambda time: write_mark(0, time, fmt))
 
-    def __call__(
+    def read(
         self, frames: Candidates, prompts: Sequence[Messages], videos: Sequence[dict[str, Any]] = ()
-    ) -> dict[str, Any]:
-        """Make the inputs of n prompts that all show these frames, on the model's device.
+    ) -> list[BatchFeature]:
+        """What the processor makes of prompts that all show these frames.
 
         Args:
             frames: the candidates.
             prompts: messages that show them all.
             videos: the metadata of the videos in a prompt, in their order; none for images.
-
-        Returns:
-            Token ids, attention mask and token types (n, length), padded on the left so that all prompts end together;
-            pixels or vision features of n times the frames.
         """
         memory = frames.cache.setdefault(self, FrameMemory())
-        parts = [self._process(messages, videos, memory) for messages in prompts]
+        return [self._process(messages, videos, memory) for messages in prompts]
+
+    def place(self, frames: Candidates, parts: Sequence[BatchFeature], *, query_last: bool) -> dict[str, Any]:
+        """Make the model's inputs, on its device.
+
+        Args:
+            frames: the candidates.
+            parts: what :meth:`read` made of n prompts on them.
+            query_last: whether nothing before or between the frames depends on the query. Their part of the prompt is
+                then read once a video, where the model allows it.
+
+        Returns:
+            Token ids and attention mask (n, length), padded so that all prompts end together; and the keys and values
+            of the frames, or token types and pixels or vision features of n times the frames.
+        """
+        memory = frames.cache.setdefault(self, FrameMemory())
         if memory.features is None and self._encode is not None:
             self._see(self._encode, parts[0], memory)
+        start = self.prefix.split(parts[0]) if query_last else 0
+        if start:
+            return self.prefix.extend(frames, parts, start, lambda part: self._whole([part], memory))
+        return self._whole(parts, memory)
+
+    def _whole(self, parts: Sequence[BatchFeature], memory: FrameMemory) -> dict[str, Any]:
+        """The inputs of prompts that are read from their start."""
         if memory.features is not None:
             for part in parts:
-                part.pop(_KINDS[self.kind].pixels)
+                part.pop(_KINDS[self.kind].pixels, None)
         inputs = self._placed(_joined(parts, self._pad) if len(parts) > 1 else parts[0])
         if memory.features is None:
             return inputs

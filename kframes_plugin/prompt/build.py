@@ -82,8 +82,9 @@ def build_messages(
     *,
     transcript_tokens: int = 0,
     count: Count = estimate_tokens,
+    asks: Literal["clips", "scores"] = "clips",
 ) -> Messages:
-    """The chat messages that ask a multimodal model for the key clips.
+    """The chat messages that ask a multimodal model for the key clips, or for a word of RELEVANCE a frame.
 
     Args:
         frames: the candidate frames in time order, at least one.
@@ -94,6 +95,7 @@ def build_messages(
         transcript_tokens: that lines of the candidates' transcript may take, >= 0. They stand between the frames, or
             after ``shown``.
         count: text -> its tokens.
+        asks: for what, where the format leaves the words of the task to kframes.
 
     Returns:
         One user message: the content that shows the frames, and the query as text after and/or before it.
@@ -115,7 +117,7 @@ def build_messages(
         task, gap = fmt.prompt.replace("{query}", query), ""
     else:
         between = bool(lines) and shown is None
-        task, gap = query if fmt.instruction == "short" else _instruction(frames, query, fmt, between), "\n"
+        task, gap = query if fmt.instruction == "short" else _instruction(frames, query, fmt, asks, between), "\n"
     before = fmt.query_position == "before"
     content = [_text(task + gap), *content] if before else [*content, _text(gap + task)]
     if fmt.query_position == "both":
@@ -180,10 +182,9 @@ def write_mark(index: int, timestamp: float, fmt: PromptFormat) -> str:
     return f"<frame {time}>" if fmt.time_format == "index" else f"<{time} seconds>"
 
 
-def _instruction(frames: Sequence[Frame], query: str, fmt: PromptFormat, with_lines: bool = False) -> str:
-    unit = "frame number" if fmt.time_format == "index" else "seconds"
-    reason = ', "reason": at most 20 words' if fmt.reasons else ""
-    exclusive = " The end frame is not part of the clip." if fmt.time_format == "index" else ""
+def _instruction(
+    frames: Sequence[Frame], query: str, fmt: PromptFormat, asks: Literal["clips", "scores"], with_lines: bool
+) -> str:
     if fmt.times:
         timing = "Before each frame stands its time."
     else:
@@ -191,6 +192,23 @@ def _instruction(frames: Sequence[Frame], query: str, fmt: PromptFormat, with_li
     if fmt.input == "video":
         timing = "The video has its times."
     timing += " Between them stands what is said, with its time in seconds." if with_lines else ""
+    shown = f"These are {len(frames)} frames of a video of {duration_of(frames):.{DECIMALS}f} seconds. {timing}\n"
+    if asks == "scores":
+        return f"{shown}What has each frame to do with this query?\nQuery: {query}\n{_WORDS}"
+    return f"{shown}Which clips of the video must be seen to answer this query?\nQuery: {query}\n{_clip_form(fmt)}"
+
+
+_WORDS = (
+    "Answer with a line a frame: its time, then one word. none: it shows nothing of the query. part: a part of it. "
+    "P2: it helps. P1: it answers the query."
+)
+
+
+def _clip_form(fmt: PromptFormat) -> str:
+    """The words that say how clips are written."""
+    unit = "frame number" if fmt.time_format == "index" else "seconds"
+    reason = ', "reason": at most 20 words' if fmt.reasons else ""
+    exclusive = " The end frame is not part of the clip." if fmt.time_format == "index" else ""
     if fmt.answer == "spans":
         form = f"[start, end] pairs in {unit.removesuffix('s')}s: [[start, end], [start, end]]."
     else:
@@ -198,9 +216,4 @@ def _instruction(frames: Sequence[Frame], query: str, fmt: PromptFormat, with_li
             f'clips, the best first:\n[{{"start": {unit}, "end": {unit}, "priority": "P1" or "P2"{reason}}}]\n'
             '"P1" clips answer the query, "P2" clips help.'
         )
-    return (
-        f"These are {len(frames)} frames of a video of {duration_of(frames):.{DECIMALS}f} seconds. {timing}\n"
-        "Which clips of the video must be seen to answer this query?\n"
-        f"Query: {query}\n"
-        f"Answer with nothing but a JSON list of {form}{exclusive} If nothing matches, answer []."
-    )
+    return f"Answer with nothing but a JSON list of {form}{exclusive} If nothing matches, answer []."

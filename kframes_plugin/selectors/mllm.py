@@ -8,33 +8,27 @@ word a frame what matters (``mllm/frame_scores.py``). Several queries on one vid
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kframes_plugin.clips.from_scores import PROBABILITY, clips_from_scores
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.mllm.checkpoint import NO_SCORES, CheckpointSettings, check_prediction
-from kframes_plugin.mllm.frame_scores import frame_scores, merged_clips
-from kframes_plugin.mllm.generate import write
+from kframes_plugin.mllm.frame_scores import merged_clips
 from kframes_plugin.mllm.inputs import ModelInputs, small_frames, whole_frames, without_control_tokens
 from kframes_plugin.mllm.load import load
-from kframes_plugin.mllm.threads import is_small, one_thread
+from kframes_plugin.mllm.prompted import PromptedModel
 from kframes_plugin.mllm.vocabulary import in_known_case, refusal
-from kframes_plugin.prompt import PromptFormat, build_messages, duration_of, parse_clips
+from kframes_plugin.prompt import duration_of, parse_clips
 from kframes_plugin.prompt.lines import TOKENS
 from kframes_plugin.prompt.styles import style_of
 from kframes_plugin.types import Candidates, Cost, Frame, Note, Prediction, PredictionKind
 
-IDS = "input_ids"
 NOTHING = Note("nothing-found", "the model found nothing in the video that matches the query")
-BATCH = 16  # prompts that a small model on a CPU reads together; more gain nothing
 PLAIN = Note("control-tokens", "control tokens of the model in the query were read as plain text")
 UNTRAINED = Note(
     "untrained", 'this model was not trained to score frames (prediction="scores"); its scores may say nothing'
@@ -96,8 +90,6 @@ class MLLMSelector:
         self.model = model
         self.processor = processor
         self.settings = settings if settings is not None else CheckpointSettings()
-        usual = TOKENS if settings is None else 0
-        self.transcript_tokens = usual if transcript_tokens is None else transcript_tokens
         self.candidates = self.settings.candidates
         self.frame_size = self.settings.frame_size
         self.retriever = self.settings.retriever
@@ -105,20 +97,28 @@ class MLLMSelector:
             prediction if prediction is not None else self.settings.prediction, self.settings.format
         )
         self.name = name if name is not None else type(model).__name__
-        if getattr(processor, "image_processor", None) is None:
+        self._check_processor()
+        usual = TOKENS if settings is None else 0
+        self._prompted = PromptedModel(
+            ModelInputs(model, processor, self._options(settings), self.settings.format.input),
+            name=self.name,
+            batch_size=batch_size,
+            transcript_tokens=usual if transcript_tokens is None else transcript_tokens,
+        )
+
+    @property
+    def batch_size(self) -> int:
+        """How many queries on one video go through the model together in :meth:`predict_all`, >= 1."""
+        return self._prompted.batch_size
+
+    def _check_processor(self) -> None:
+        if getattr(self.processor, "image_processor", None) is None:
             raise SelectorError(f"{self.name} reads no images; choose a model for image-text-to-text")
-        if not getattr(processor, "chat_template", None):
+        if not getattr(self.processor, "chat_template", None):
             raise SelectorError(
                 f"{self.name} has no chat template, so no prompt can be written; choose the instruct or chat version, "
                 "or set processor.chat_template"
             )
-        self._inputs = ModelInputs(model, processor, self._options(settings), self.settings.format.input)
-        self._is_small = is_small(model)
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size must be >= 1 or None; got {batch_size!r}")
-        together = batch_size if batch_size is not None else BATCH if self._is_small else 1
-        self.batch_size = together if self._inputs.takes_batches else 1
-        self._lock = threading.Lock()  # the model keeps state while it writes
 
     @property
     def reads_words(self) -> bool:
@@ -132,14 +132,6 @@ class MLLMSelector:
         if style_of(self.processor) == "interleaved":
             raise SelectorError(f'{self.name} has no place for videos, so input="video" is not for it; use "images"')
         return whole_frames(self.processor.video_processor)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the lock, so that worker processes get the model with its weights."""
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
-        self._lock = threading.Lock()
 
     @classmethod
     def from_pretrained(
@@ -247,7 +239,7 @@ class MLLMSelector:
         asked = [self._as_trained(without_control_tokens(self.processor, query)) for query in queries]
         if self.settings.format.input == "video":
             raise SelectorError(f"{self.name}: frame_scores {NO_SCORES}")
-        scored = self._score(_as_candidates(frames), asked)
+        scored = self._prompted.score(_as_candidates(frames), asked, self.settings.format, self.settings.scores_layer)
         return np.stack([scores for scores, _ in scored]) if scored else np.zeros((0, len(frames)))
 
     def _predict(self, frames: Candidates, queries: Sequence[str]) -> list[Prediction]:
@@ -263,98 +255,31 @@ class MLLMSelector:
         fmt, room = self.settings.format, self.settings.max_new_tokens
         times = [frame.timestamp for frame in frames]
         predictions = []
-        for batch in self._batches(queries):
-            with self._turn(frames):
-                inputs = self._encode(frames, batch, fmt, room)
-                answers = write(self.model, self.processor, inputs, room)
-                costs = self._costs(frames, inputs, [answer.tokens for answer in answers])
-            for answer, cost in zip(answers, costs, strict=True):
-                clips = parse_clips(answer.text, frames.duration, fmt=fmt, times=times)
-                cut = Note("answer-cut", f"the answer was cut off at {room} tokens (max_new_tokens)")
-                notes = [*([] if answer.finished else [cut]), *clips.notes]
-                predictions.append(Prediction(clips, notes=notes if clips or notes else [NOTHING], cost=cost))
+        for answer, cost in self._prompted.write(frames, queries, fmt, room):
+            clips = parse_clips(answer.text, frames.duration, fmt=fmt, times=times)
+            cut = Note("answer-cut", f"the answer was cut off at {room} tokens (max_new_tokens)")
+            notes = [*([] if answer.finished else [cut]), *clips.notes]
+            predictions.append(Prediction(clips, notes=notes if clips or notes else [NOTHING], cost=cost))
         return predictions
 
     def _read_scores(self, frames: Candidates, queries: Sequence[str]) -> list[Prediction]:
         """Clips where the scores of the frames are high."""
-        times, predictions = [frame.timestamp for frame in frames], []
-        for scores, cost in self._score(frames, queries):
+        times, layer = [frame.timestamp for frame in frames], self.settings.scores_layer
+        predictions = []
+        for scores, cost in self._prompted.score(frames, queries, self.settings.format, layer):
             clips = clips_from_scores(scores, times, frames.duration, rule=PROBABILITY, word="relevance")
-            notes = [] if self.settings.scores_layer is not None else [UNTRAINED]
+            notes = [] if layer is not None else [UNTRAINED]
             if not clips:
                 notes.append(Note(NOTHING.code, f"{NOTHING} (highest relevance of a frame {scores.max():.2f})"))
             predictions.append(Prediction(clips, notes=notes, cost=cost))
         return predictions
 
-    def _score(self, frames: Candidates, queries: Sequence[str]) -> list[tuple[NDArray[np.float64], Cost]]:
-        fmt, layer = self.settings.format, self.settings.scores_layer
-        if fmt.query_position == "after":  # attention looks back only: a frame cannot know what comes after it
-            fmt = replace(fmt, query_position="before")
-        scored: list[tuple[NDArray[np.float64], Cost]] = []
-        for batch in self._batches(queries):
-            with self._turn(frames):
-                inputs = self._encode(frames, batch, fmt, room=0)
-                scores = frame_scores(self.model, self.processor.tokenizer, inputs, len(frames), layer)
-                scored += zip(scores, self._costs(frames, inputs, [0] * len(batch)), strict=True)
-        return scored
-
-    def _batches(self, queries: Sequence[str]) -> list[Sequence[str]]:
-        return [queries[start : start + self.batch_size] for start in range(0, len(queries), self.batch_size)]
-
     def _as_trained(self, query: str) -> str:
         """The query in the case that a model of few words knows."""
         if self.settings.vocabulary is None:
             return query
-        with self._lock:
-            tokenizer = self.processor.tokenizer
-            return in_known_case(query, lambda text: len(tokenizer(text, add_special_tokens=False)[IDS]))
-
-    def _encode(self, frames: Candidates, queries: Sequence[str], fmt: PromptFormat, room: int) -> dict[str, Any]:
-        """The model's inputs for some queries, if it can hold each and ``room`` more tokens."""
-        shown, videos = self._inputs.show(frames, fmt)
-        own = shown if fmt.input == "video" else None
-        tokens, count = self.transcript_tokens, self._count
-        asked = [build_messages(frames, query, fmt, own, transcript_tokens=tokens, count=count) for query in queries]
-        inputs = self._inputs(frames, asked, videos)
-        length = inputs[IDS].shape[1]
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if limit and length + room > limit:
-            more = f" and max_new_tokens={room}" if room else ""
-            raise SelectorError(self._too_large(frames, f"{length} tokens{more} exceed its {limit}"))
-        return inputs
-
-    def _count(self, text: str) -> int:
-        return len(self.processor.tokenizer(text, add_special_tokens=False)[IDS])
-
-    @contextmanager
-    def _turn(self, frames: Sequence[Frame]) -> Iterator[None]:
-        """One call at a time; its memory is measured, and a full GPU gives a message that helps."""
-        with self._lock:
-            if self.model.device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(self.model.device)
-            try:
-                with one_thread(self._is_small):
-                    yield
-            except torch.OutOfMemoryError as error:
-                torch.cuda.empty_cache()
-                raise SelectorError(self._too_large(frames, "the GPU has not enough memory")) from error
-
-    def _costs(self, frames: Candidates, inputs: dict[str, Any], written: Sequence[int]) -> list[Cost]:
-        """What every prompt cost; padding is no token that is read."""
-        device = self.model.device
-        peak = torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None
-        lengths = inputs["attention_mask"].sum(1).tolist()
-        return [
-            Cost(candidates=len(frames), model_calls=1, tokens_in=length, tokens_out=tokens, peak_memory_mb=peak)
-            for length, tokens in zip(lengths, written, strict=True)
-        ]
-
-    def _too_large(self, frames: Sequence[Frame], why: str) -> str:
-        width, height = frames[0].image.size
-        return (
-            f"{self.name} cannot read {len(frames)} candidate frames of {width}x{height} pixels: {why}; lower "
-            "candidates or candidate_size, as KFrames.from_pretrained(name, candidates=64, candidate_size=112)"
-        )
+        with self._prompted.lock:
+            return in_known_case(query, self._prompted.count)
 
 
 def _as_candidates(frames: Sequence[Frame]) -> Candidates:
