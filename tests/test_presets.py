@@ -93,7 +93,7 @@ def prompts(selector: MLLMSelector) -> list[str]:
     def keep(_model: Any, _args: Any, inputs: dict[str, Any]) -> None:
         text = selector.processor.tokenizer.decode(inputs["input_ids"][0])
         text = re.sub(r"(<[^<>]*>)\1{2,}", lambda run: f"{run[1]}*{len(run[0]) // len(run[1])}", text)
-        if inputs.get("mm_encoder_outputs") is not None:
+        if inputs.get("mm_encoder_outputs"):
             seen.append(text)
         elif inputs["input_ids"].shape[1] > 1:
             seen[-1] += text  # the query, which is read after the frames

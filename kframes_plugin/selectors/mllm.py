@@ -38,15 +38,18 @@ UNTRAINED = Note(
 class MLLMSelector:
     """Key clips from a multimodal LLM of transformers. Safe to call from several threads; calls take turns.
 
-    Between two queries on one :class:`Candidates` it keeps the vision features, where the model can take them, so only
-    the language model runs again; what is found is the same.
+    Between two queries on one :class:`Candidates` it keeps the vision features, where the model can take them. Where
+    the query stands last, it also keeps what the language model has read of the frames (``mllm/prefix.py``), of one
+    video at a time: some .5 GB for 256 frames of 224x168 in a model of 3 B. A further query reads only its own words,
+    and what is found is the same. A debug line of the logger "kframes" tells where a family does not allow it.
 
     Attributes:
         candidates: T, the candidate frames it wants to see.
         frame_size: their long side, pixels, or (width, height).
         retriever: what names windows for it in videos of hours.
         prediction: "text": it writes its clips, with reasons. "scores": one score a candidate, read in one pass without
-            writing, several times faster; clips are where it is high, and come without reasons in words. "both": the
+            writing, several times faster (:mod:`~kframes_plugin.mllm.frame_scores`, or ``asked_scores`` for a model
+            that was not trained for it); clips are where it is high, and come without reasons in words. "both": the
             clips of both (:func:`~kframes_plugin.mllm.frame_scores.merged_clips`); the model is called twice.
         batch_size: how many queries on one video go through the model together in :meth:`predict_all`, >= 1; memory
             grows with it.
@@ -77,8 +80,8 @@ class MLLMSelector:
                 and the processor is kept from enlarging or cutting up the small frames.
             prediction: "text", "scores" or "both"; None: what the settings say.
             batch_size: queries that go through the model together, >= 1; None: 16 for a model under 50 M parameters on
-                a CPU, else 1. It counts only where the model takes vision features (``mm_encoder_outputs`` of its
-                ``forward``); any other is asked one by one.
+                a CPU, 8 on a GPU, else 1; half as many where the GPU's memory is full. It counts only where the model
+                takes vision features (``mm_encoder_outputs`` of its ``forward``); any other is asked one by one.
             name: for messages.
             transcript_tokens: that lines of a transcript may take in a prompt, >= 0; None: 2,000, and 0 for a model
                 with settings, as it was trained without.
@@ -99,11 +102,12 @@ class MLLMSelector:
         self.name = name if name is not None else type(model).__name__
         self._check_processor()
         usual = TOKENS if settings is None else 0
+        self.transcript_tokens = usual if transcript_tokens is None else transcript_tokens
         self._prompted = PromptedModel(
             ModelInputs(model, processor, self._options(settings), self.settings.format.input),
             name=self.name,
             batch_size=batch_size,
-            transcript_tokens=usual if transcript_tokens is None else transcript_tokens,
+            transcript_tokens=self.transcript_tokens,
         )
 
     @property
