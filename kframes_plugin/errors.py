@@ -14,9 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kframes_plugin.text import printable
+
 
 class KFramesError(Exception):
-    """Base of all errors that kframes raises on purpose."""
+    """Base of all errors that kframes raises on purpose. The message is one line that any terminal may show."""
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(printable(one) if isinstance(one, str) else one for one in told))
 
 
 class VideoError(KFramesError):

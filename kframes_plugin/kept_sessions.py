@@ -6,12 +6,15 @@ import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from kframes_plugin.keyframes import check_request
+from kframes_plugin.query.spans import check_range
 from kframes_plugin.selection import Selection
 from kframes_plugin.video.forks import ForkLock
+from kframes_plugin.video.sources import path_of
 
 if TYPE_CHECKING:
     from kframes_plugin.kframes import KFrames
-    from kframes_plugin.session import VideoSession
+    from kframes_plugin.session import Video, VideoSession
 
 MOST_BYTES = 512 << 20  # of pictures: 256 candidates of 512 x 288 take 113 MB
 MOST_VIDEOS = 16
@@ -43,17 +46,18 @@ class KeptSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def select(self, video: str | os.PathLike[str], query: str, k: int = 8, **options: Any) -> Selection:
-        """As :meth:`KFrames.select` for a path. A file that was written anew is opened anew; URLs are never kept.
+    def select(self, video: Video, query: str, k: int = 8, **options: Any) -> Selection:
+        """As :meth:`KFrames.select`. A file that was written anew is opened anew; what is no file is never kept.
 
         Args:
-            video: path of a file, or a URL.
-            query, k: as there.
+            video, query, k: as there.
             options: ``strategy``, ``within``, ``start`` and ``end``, as there.
 
         Raises:
             TypeError, ValueError, VideoError, SelectorError: as there.
         """
+        check_request(query, k, options.get("strategy"))
+        check_range(options.get("start"), options.get("end"))
         with self.lock:
             key = _identify(video)
             if key is None:
@@ -81,10 +85,13 @@ class KeptSessions:
             self._sessions.popitem(last=False)[1].close()
 
 
-def _identify(video: str | os.PathLike[str]) -> Key | None:
+def _identify(video: Video) -> Key | None:
     """What a path names now: file, length, time of writing; None for what is no file here."""
+    if not isinstance(video, str | os.PathLike):
+        return None
+    path = path_of(os.fspath(video))
     try:
-        status = os.stat(video)
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return os.path.realpath(video), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return os.path.realpath(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

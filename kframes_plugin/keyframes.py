@@ -14,7 +14,7 @@ import numpy as np
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, allocate, check_strategy, resolve
 from kframes_plugin.clips.cheap_frames import snap_to_i_frames
 from kframes_plugin.clips.geometry import inside, lay_end_to_end
-from kframes_plugin.text import printable
+from kframes_plugin.text import printable, quoted
 from kframes_plugin.types import FRAME_SIZE, Clip, Cost, Frame, Note, Span, Strategy
 from kframes_plugin.video import OpenVideo
 
@@ -184,6 +184,18 @@ def check_request(query: str, k: int, strategy: Strategy | None) -> int:
     if strategy is not None:
         check_strategy(strategy)
     return int(k)
+
+
+def check_kinds(**given: tuple[Any, Any]) -> None:
+    """Check arguments by name: each a value and its type, or a union of types.
+
+    Raises:
+        TypeError: with the name, the types and the value.
+    """
+    for name, (value, kind) in given.items():
+        if not isinstance(value, kind):
+            wanted = getattr(kind, "__name__", str(kind))
+            raise TypeError(f"{name} must be {wanted}; got {quoted(value)} ({type(value).__name__})")
 
 
 def for_step(progress: Progress | None, step: str) -> Callable[[int, int], None] | None:

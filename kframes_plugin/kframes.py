@@ -20,6 +20,7 @@ from kframes_plugin.kept_sessions import KeptSessions
 from kframes_plugin.keyframes import (
     Progress,
     SamplingOptions,
+    check_kinds,
     check_request,
 )
 from kframes_plugin.prompt.choices import write_question
@@ -41,6 +42,8 @@ from kframes_plugin.types import (
     Strategy,
 )
 from kframes_plugin.video import OpenVideo
+from kframes_plugin.video.open_video import check_size
+from kframes_plugin.video.options import VideoOptions
 from kframes_plugin.words.options import WordArguments, WordOptions
 
 CANDIDATES = 256  # T of the paper
@@ -104,9 +107,17 @@ class KFrames:
         if not isinstance(self.candidates, int) or isinstance(self.candidates, bool) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number >= 1; got {self.candidates!r}")
         self._spacing: float | None = getattr(selector, "spacing", None) if candidates is None else None
-        self.candidate_size = _first(candidate_size, getattr(selector, "frame_size", None), CANDIDATE_SIZE)
+        size = _first(candidate_size, getattr(selector, "frame_size", None), CANDIDATE_SIZE)
+        self.candidate_size = check_size(size, "candidate_size")
+        check_kinds(allocation=(allocation, Allocation), exact=(exact, bool), time_words=(time_words, bool | TimeWords))
+        check_kinds(snap_to_cuts=(snap_to_cuts, bool | None))
+        opening = VideoOptions.read(video_options)
         self.sampling = SamplingOptions(
-            check_strategy(strategy), allocation, frame_size, dict(video_options or {}), exact=exact
+            check_strategy(strategy),
+            allocation,
+            check_size(frame_size, "frame_size"),
+            {name: getattr(opening, name) for name in video_options or {}},
+            exact=exact,
         )
         self.time_words = ENGLISH if time_words is True else time_words or None
         self.snap_to_cuts: bool = getattr(selector, "snap_to_cuts", False) if snap_to_cuts is None else snap_to_cuts

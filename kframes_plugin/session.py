@@ -8,7 +8,6 @@ The selector never sees k: it names the clips that matter, and the budget is spe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -27,13 +26,14 @@ from kframes_plugin.selection import Selection
 from kframes_plugin.types import Candidates, Cost, Frame, Prediction, Span, Strategy
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.forks import ForkLock
+from kframes_plugin.video.open_video import Given
 from kframes_plugin.words.options import WordOptions
 from kframes_plugin.words.video_words import VideoWords
 
 if TYPE_CHECKING:
     from kframes_plugin.kframes import KFrames
 
-Video = str | os.PathLike[str] | Sequence[Frame] | OpenVideo
+Video = Given | Sequence[Frame] | OpenVideo
 
 
 class VideoSession:
@@ -162,7 +162,7 @@ class VideoSession:
         return self.video.kept_bytes + sum(3 * image.width * image.height for image in images)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        video = self.video.path if self._owns and self.video.path else self.video
+        video = self.video
         return VideoSession, (self._kframes, video, None, self._words)
 
     def close(self) -> None:
@@ -182,8 +182,6 @@ class VideoSession:
 def _opened(video: Video, options: Mapping[str, Any]) -> OpenVideo:
     if isinstance(video, OpenVideo):
         return video
-    if isinstance(video, str | os.PathLike):
-        return OpenVideo(video, **options)
-    if isinstance(video, Sequence):
+    if isinstance(video, Sequence) and not isinstance(video, str | bytes | bytearray | memoryview):
         return OpenVideo.from_frames(video)
-    raise TypeError(f"video must be a path, a list of Frame or an OpenVideo; got {type(video).__name__}")
+    return OpenVideo(video, **options)

@@ -7,6 +7,7 @@ import re
 # Control characters (ANSI escapes begin with one), marks that turn the direction of writing, halves of surrogate pairs
 # (bytes of file names that are not UTF-8), separators of lines.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+LONGEST_NAME = 1000  # characters of a path or URL in a message
 
 
 def printable(text: str) -> str:
@@ -17,3 +18,17 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same for a text of several lines: line breaks and tabs stay."""
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def shortened(text: str, most: int = LONGEST_NAME) -> str:
+    """A name as messages say it: printable, at most so many characters; of a data URL only what it is and how long."""
+    if text[:5].lower() == "data:":
+        return f"{printable(text[:60].partition(',')[0])},... ({len(text):,} characters)"
+    return printable(text) if len(text) <= most else f"{printable(text[:most])}... ({len(text):,} characters)"
+
+
+def quoted(value: object, most: int = 200) -> str:
+    """The ``repr`` of a wrong argument, no longer than ``most`` characters: one may be a whole video."""
+    if isinstance(value, str | bytes | bytearray) and len(value) > most:
+        return f"{printable(repr(value[: most // 4]))}... ({len(value):,} long)"
+    return shortened(repr(value), most)

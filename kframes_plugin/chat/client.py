@@ -18,10 +18,10 @@ from urllib.parse import urldefrag, urlsplit
 import httpx
 
 from kframes_plugin.chat.dialects import Content, Refused, adapt, is_filtered, read_choice
-from kframes_plugin.chat.http import LONGEST_ANSWER, AnswerTooLarge, OutOfTime, is_stream, post
 from kframes_plugin.chat.images import with_data_urls
 from kframes_plugin.chat.streaming import EventReader, OnText
 from kframes_plugin.errors import SelectorError
+from kframes_plugin.http import LONGEST_ANSWER, AnswerTooLarge, OutOfTime, is_stream, post
 from kframes_plugin.prompt import Messages
 from kframes_plugin.text import printable
 from kframes_plugin.types import Cost

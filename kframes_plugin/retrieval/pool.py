@@ -51,7 +51,7 @@ def choose_times(video: OpenVideo, spans: Sequence[Span], least: int, most: int)
 
     Frames that were given cost nothing, and all may be taken. None where there are fewer than ``least``.
     """
-    cheap = video.i_frames if video.path else video.timestamps
+    cheap = video.i_frames if video.file is not None else video.timestamps
     chosen = thin(cheap, spans, most)
     return chosen if len(chosen) >= least else chosen[:0]
 

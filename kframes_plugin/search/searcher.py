@@ -18,8 +18,10 @@ from kframes_plugin.retrieval.pool import take_pool
 from kframes_plugin.retrieval.session import count_pool
 from kframes_plugin.search.hits import Hits, Scored, rank
 from kframes_plugin.search.store import NAME, Entry, Known, Stat, Store, digest_files, stat_files
+from kframes_plugin.text import quoted, shortened
 from kframes_plugin.types import FrameEmbedder
 from kframes_plugin.video import OpenVideo
+from kframes_plugin.video.sources import is_url, path_of
 from kframes_plugin.words.files import ENDINGS, find_files
 from kframes_plugin.words.options import WordOptions
 from kframes_plugin.words.transcript import read_transcript
@@ -219,12 +221,11 @@ def find_videos(videos: Path_ | Iterable[Path_], index: Path_ | None, key: str) 
     Raises:
         KFramesError: something is not there, or no index can be kept there.
     """
-    given = [videos] if isinstance(videos, str | os.PathLike) else list(videos)
     stores: dict[Path, Store] = {}
     places: dict[Path, Place] = {}
-    for one in map(Path, given):
+    for one in map(_local_path, _listed(videos)):
         if not one.exists():
-            raise KFramesError(f"{one} is neither a folder nor a file; check the path")
+            raise KFramesError(f"{shortened(str(one))} is neither a folder nor a file; check the path")
         home = Path(index) if index is not None else (one if one.is_dir() else one.parent) / NAME
         for path in _walk(one) if one.is_dir() else [one]:
             if home not in stores:
@@ -232,6 +233,27 @@ def find_videos(videos: Path_ | Iterable[Path_], index: Path_ | None, key: str) 
             name = os.path.relpath(path.absolute(), home.absolute())
             places.setdefault(path.absolute(), Place(path, stores[home], Path(name).as_posix()))
     return list(places.values())
+
+
+def _listed(videos: Any) -> list[Any]:
+    """The paths that were given; TypeError or ValueError where it is none, or none is in it."""
+    if isinstance(videos, str | os.PathLike):
+        return [videos]
+    listed = list(videos) if isinstance(videos, Iterable) and not isinstance(videos, bytes | Mapping) else []
+    if not listed and not isinstance(videos, list | tuple):
+        raise TypeError(f"videos must be a folder, a file or a list of these; got {quoted(videos)}")
+    if not listed:
+        raise ValueError("videos must name at least one folder or file; got an empty list")
+    return listed
+
+
+def _local_path(given: Any) -> Path:
+    if not isinstance(given, str | os.PathLike) or not str(given):
+        raise TypeError(f"videos must be paths; got {quoted(given)} ({type(given).__name__})")
+    path = path_of(os.fspath(given))
+    if is_url(path):
+        raise KFramesError(f"{shortened(path)} is a URL; only files and folders are searched: download it first")
+    return Path(path)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from kframes_plugin.video.index import FrameIndex
+    from kframes_plugin.video.sources import Source
 
 Size = tuple[int, int]
 
@@ -50,9 +51,9 @@ class VideoFile:
     """A file that can be opened once more, for its other streams.
 
     Attributes:
-        path: of the file, or its URL.
+        path: of the file, or its URL, as messages say it.
+        local: path of the file that is read: the same, or a private copy.
         limits: what it may claim.
-        allow_urls: whether ``path`` may be a URL.
         starts: when the first frame comes on screen by the file's own clock, seconds.
         offset: how long after the first stream (mostly the sound) that is, seconds, >= 0. Players count from there,
             kframes from the first frame.
@@ -60,8 +61,8 @@ class VideoFile:
     """
 
     path: str
+    local: str
     limits: Limits
-    allow_urls: bool
     starts: float
     offset: float
     has_subtitles: bool
@@ -121,8 +122,8 @@ class Decoder(Protocol):
         """Let go of the file."""
 
 
-def open_decoder(path: str, decoder: str, limits: Limits, allow_urls: bool) -> Decoder:
-    """The decoder of a name for a file.
+def open_decoder(source: Source, decoder: str, limits: Limits) -> Decoder:
+    """The decoder of a name for a video.
 
     Raises:
         VideoError: the file cannot be read.
@@ -131,9 +132,9 @@ def open_decoder(path: str, decoder: str, limits: Limits, allow_urls: bool) -> D
     if decoder == "pyav":
         from kframes_plugin.video.pyav import PyAVDecoder
 
-        return PyAVDecoder(path, limits, allow_urls=allow_urls)
+        return PyAVDecoder(source, limits)
     if decoder == "decord":
         from kframes_plugin.video.decord import DecordDecoder
 
-        return DecordDecoder(path, limits)
+        return DecordDecoder(source, limits)
     raise ValueError(f'decoder must be "pyav" or "decord"; got {decoder!r}')

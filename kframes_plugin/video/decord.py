@@ -25,6 +25,7 @@ from kframes_plugin.video.forks import abandon, watch
 from kframes_plugin.video.index import FrameIndex, Packets
 from kframes_plugin.video.pyav import PyAVDecoder
 from kframes_plugin.video.runs import Run
+from kframes_plugin.video.sources import Source
 
 _BATCH = 16  # frames fetched at once; 16 x 1.3 MB at 720p
 _THREADS = min(4, os.cpu_count() or 1)
@@ -41,10 +42,10 @@ class DecordDecoder(PyAVDecoder):
 
     name = "decord"
 
-    def __init__(self, path: str, limits: Limits) -> None:
+    def __init__(self, source: Source, limits: Limits) -> None:
         self._readers: dict[Size, Any] = {}
         watch(self)
-        super().__init__(path, limits)
+        super().__init__(source, limits)
         try:
             self._check_match()
         except BaseException:
@@ -106,7 +107,11 @@ class DecordDecoder(PyAVDecoder):
             self._readers.clear()
             try:
                 self._readers[size] = decord.VideoReader(
-                    os.path.abspath(self.path), ctx=decord.cpu(0), width=size[0], height=size[1], num_threads=_THREADS
+                    os.path.abspath(self._reading.local),
+                    ctx=decord.cpu(0),
+                    width=size[0],
+                    height=size[1],
+                    num_threads=_THREADS,
                 )
             except (RuntimeError, decord.DECORDError) as error:
                 raise self._refused(f"cannot open it ({_first_line(error)})") from error

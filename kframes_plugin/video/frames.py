@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,11 @@ class GivenFrames:
         given = list(frames)
         if not given:
             raise ValueError("frames is empty; give at least one")
+        if any(isinstance(frame, str | os.PathLike | bytes | Mapping) for frame in given):
+            raise TypeError(
+                f"frames must be Frames or pictures, not {type(given[0]).__name__}; a list of paths is no video: give "
+                "one path, or call select_many or search"
+            )
         if all(isinstance(frame, Frame) for frame in given):
             if timestamps is not None:
                 raise ValueError("Frames carry their own timestamps; leave timestamps out")

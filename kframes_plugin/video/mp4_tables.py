@@ -20,7 +20,7 @@ import numpy as np
 
 from kframes_plugin.video.decoder import DamagedError
 from kframes_plugin.video.index import Packets, is_sound
-from kframes_plugin.video.opening import demux, is_url
+from kframes_plugin.video.opening import demux
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,10 +51,8 @@ def read_mp4_tables(reading: Reading) -> Packets | None:
     container, stream = reading.shared(threads=1)
     if "mp4" not in container.format.name or stream.codec.canonical_name not in _CODECS or stream.frames < LONG:
         return None
-    if is_url(reading.path):
-        return None
     try:
-        table = _read_table(reading.path, stream.id)
+        table = _read_table(reading.local, stream.id)
     except (OSError, ValueError, struct.error, IndexError, KeyError):
         return None
     if table is None or len(table.dts) != len(stream.index_entries):

@@ -7,32 +7,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import count as numbers
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 
 from kframes_plugin.clips.cheap_frames import spread_candidates
 from kframes_plugin.errors import SpanError
+from kframes_plugin.text import quoted
 from kframes_plugin.types import Candidates, Frame, Note, Span
-from kframes_plugin.video.decoder import DamagedError, Limits, VideoFile, open_decoder
+from kframes_plugin.video.decoder import DamagedError, VideoFile, open_decoder
 from kframes_plugin.video.forks import ForkLock
 from kframes_plugin.video.kept_pictures import KeptPictures
+from kframes_plugin.video.options import (
+    KEPT_BYTES,
+    MAX_BYTES,
+    MAX_DURATION,
+    MAX_PIXELS,
+    MAX_STREAMS,
+    TIMEOUT,
+    TOTAL_TIMEOUT,
+    VideoOptions,
+)
+from kframes_plugin.video.sources import Source, find_source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+Given = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 Size = int | tuple[int, int] | None
 Progress = Callable[[int, int], None]
-
-MAX_PIXELS = 8192 * 8192  # 8K (7680 x 4320) is half of it
-MAX_DURATION = 24 * 3600.0  # seconds
-MAX_STREAMS = 64
-KEPT_BYTES = 256 * 2**20  # of decoded pictures: 64 of 1280 x 720, or 512 candidates of 448 x 252
 
 _NUMBERS = numbers(1)
 _OPENED: WeakValueDictionary[str, OpenVideo] = WeakValueDictionary()
@@ -47,17 +56,22 @@ class OpenVideo:
     Threads may share it: they wait for each other. A forked process, or one that gets it pickled, opens the file anew.
 
     Args:
-        path: a local regular file. Its name says nothing: the content chooses the container.
+        path: a local regular file, or a file URL. Its name says nothing: the content chooses the container. Bytes, a
+            file object (read from where it stands) and a data URL (64 MB) are copied into a private temporary file.
         decoder: "pyav", or "decord" (faster on some machines, fewer codecs; never chosen in silence).
         max_pixels: width * height above which a video is refused.
         max_duration: seconds above which a video is refused.
         max_streams: streams (of any kind) above which a file is refused.
-        allow_urls: also read http(s) URLs.
+        allow_urls: also http(s) URLs, which are downloaded into a private temporary file: True, or the names of the
+            hosts that may be asked. A redirect to a private address is refused, unless its host is named.
         kept_bytes: pictures that were decoded are kept while the video is open, up to so many bytes, so that asking
             again costs nothing; those not used for longest go first. Answers share them: copy one to draw on it.
+        max_bytes: of what is copied or downloaded.
+        timeout: seconds to wait for a server's connection, and for each next byte.
+        total_timeout: seconds for a whole download.
 
     Attributes:
-        path: as given; "" for frames given by the user.
+        path: of the file, or its URL; "memory:..." for bytes and file objects, and "" for frames given by the user.
         timestamps: (n,) float64, rising, the first 0.0: when every frame comes on screen. A file that turns out
             to be damaged while it is read is indexed anew: then these are the frames that can be decoded.
         i_frames: (m,) float64, rising: those of them at which decoding can start.
@@ -78,29 +92,38 @@ class OpenVideo:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: Given,
         *,
         decoder: Literal["pyav", "decord"] = "pyav",
         max_pixels: int = MAX_PIXELS,
         max_duration: float = MAX_DURATION,
         max_streams: int = MAX_STREAMS,
-        allow_urls: bool = False,
+        allow_urls: bool | Collection[str] = False,
         kept_bytes: int = KEPT_BYTES,
+        max_bytes: int = MAX_BYTES,
+        timeout: float = TIMEOUT,
+        total_timeout: float = TOTAL_TIMEOUT,
     ) -> None:
+        self._options = VideoOptions(
+            decoder,
+            max_pixels,
+            max_duration,
+            max_streams,
+            allow_urls,  # type: ignore[arg-type]
+            kept_bytes,
+            max_bytes,
+            timeout,
+            total_timeout,
+        )
         self._kept = KeptPictures(kept_bytes)
-        self._options: dict[str, Any] = {
-            "decoder": decoder,
-            "max_pixels": max_pixels,
-            "max_duration": max_duration,
-            "max_streams": max_streams,
-            "allow_urls": allow_urls,
-            "kept_bytes": kept_bytes,
-        }
-        limits = Limits(pixels=max_pixels, duration=max_duration, streams=max_streams)
-        self.path = os.fspath(path)
-        if not isinstance(self.path, str):
-            raise TypeError(f"path must be a str or os.PathLike[str]; got {type(self.path).__name__}")
-        self._decoder = open_decoder(self.path, decoder, limits, allow_urls)
+        self._source = find_source(path, self._options)
+        self._delete = finalize(self, self._source.delete)
+        self.path = self._source.name
+        try:
+            self._decoder = open_decoder(self._source, decoder, self._options.limits)
+        except BaseException:
+            self._delete()
+            raise
         self._begin()
 
     @classmethod
@@ -121,7 +144,7 @@ class OpenVideo:
         from kframes_plugin.video.frames import GivenFrames
 
         video = cls.__new__(cls)
-        video.path = ""
+        video.path, video._source = "", Source("", "")
         video._kept = KeptPictures(KEPT_BYTES)
         video._decoder = GivenFrames(frames, timestamps, duration)
         video._begin()
@@ -204,11 +227,14 @@ class OpenVideo:
             self.closed = True
             self._kept.clear()
             self._decoder.close()
+            self._source.delete()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as its path: another process opens the file anew. Frames that were given are copied."""
-        if self.path:
+        """Pickled as its path or URL: another process opens it anew. Bytes and frames that were given are copied."""
+        if self._source.has_own_name:
             return _reopen, (self.path, self._options)
+        if self.path:
+            return _reopen, (Path(self._source.file).read_bytes(), self._options)
         return OpenVideo.from_frames, (list(self.frames()), None, self.duration)
 
     def __enter__(self) -> Self:
@@ -349,20 +375,37 @@ class OpenVideo:
 
     def _size(self, size: Size) -> tuple[int, int]:
         """(width, height) of the pictures to be given for a ``size`` argument."""
+        size = check_size(size)
         if size is None:
             return self.width, self.height
         if isinstance(size, tuple):
-            if len(size) != 2 or min(size) < 1:
-                raise ValueError(f"size as a tuple must be (width, height), each at least 1; got {size}")
             return size
-        if size < 1:
-            raise ValueError(f"size, the long side in pixels, must be at least 1; got {size}")
         scale = min(1.0, size / max(self.width, self.height))
         return max(1, round(self.width * scale)), max(1, round(self.height * scale))
 
 
-def _reopen(path: str, options: dict[str, Any]) -> OpenVideo:
-    return OpenVideo(path, **options)
+def check_size(size: Any, name: str = "size") -> Any:
+    """A size of pictures: None, the long side in pixels, or (width, height).
+
+    Raises:
+        ValueError: it is none; the message begins with ``name``.
+    """
+    if size is None:
+        return None
+    sides = size if isinstance(size, tuple) else (size,)
+    whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) and side >= 1 for side in sides)
+    if not whole or len(sides) not in (1, 2) or (isinstance(size, tuple) and len(size) != 2):
+        raise ValueError(
+            f"{name} must be None, the long side in pixels, at least 1, or (width, height), each at least 1; "
+            f"got {quoted(size)}"
+        )
+    if len(sides) == 2 and sides[0] * sides[1] > MAX_PIXELS:
+        raise ValueError(f"{name} must be at most {MAX_PIXELS:,} pixels in all; got {quoted(size)}")
+    return (int(size[0]), int(size[1])) if isinstance(size, tuple) else int(size)
+
+
+def _reopen(video: Given, options: VideoOptions) -> OpenVideo:
+    return OpenVideo(video, **options.as_arguments())
 
 
 def find_open(key: str) -> OpenVideo | None:

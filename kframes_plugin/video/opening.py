@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import av
 
 from kframes_plugin.errors import VideoError
+from kframes_plugin.text import shortened
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -31,34 +32,29 @@ _MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"m
 _MOOV_BYTES = 64 << 20  # of the index box, read only to explain a failure
 
 
-def open_container(path: str, limits: Limits, *, allow_urls: bool = False) -> InputContainer:
+def open_container(path: str, local: str, limits: Limits) -> InputContainer:
     """The opened container.
 
     Args:
-        path: a local regular file, or a URL where ``allow_urls`` is set.
+        path: what messages call it.
+        local: path of the regular file that is read, and nothing else: no playlist, no file that it names.
         limits: more than ``limits.streams`` streams are refused.
-        allow_urls: also http and https, for this call only. Never playlists.
 
     Raises:
         VideoError: it cannot be opened, with the reason.
     """
-    if is_url(path):
-        if not allow_urls:
-            raise VideoError(f"{path}: is a URL, not a local file; download it, or pass allow_urls=True.")
-        url, protocols = path, "http,https,tcp,tls,httpproxy"
-    else:
-        check_local_file(path)
-        # "file:" keeps names such as "concat:a|b" from being read as a protocol
-        url, protocols = "file:" + os.path.abspath(path), "file"
+    path = shortened(path)
+    check_local_file(path, local)
+    url = "file:" + os.path.abspath(local)  # "file:" keeps names such as "concat:a|b" from being read as a protocol
     options = {
-        "protocol_whitelist": protocols,
+        "protocol_whitelist": "file",
         "format_whitelist": _CONTAINERS,
         "max_streams": str(limits.streams + 1),
     }
     try:
         container = av.open(url, options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path}: cannot be opened: {_why_not(path, error)}") from error
+        raise VideoError(f"{path}: cannot be opened: {_why_not(local, error)}") from error
     if len(container.streams) > limits.streams:
         container.close()
         raise VideoError(
@@ -125,25 +121,20 @@ def check_duration(path: str, duration: float, limits: Limits) -> None:
         )
 
 
-def is_url(path: str) -> bool:
-    """True for "scheme://..."; a local file may be called anything else, colons included."""
-    scheme, mark, _ = path.partition("://")
-    return bool(mark) and scheme.isascii() and scheme.replace("+", "").isalnum() and not os.path.exists(path)
-
-
-def check_local_file(path: str) -> None:
-    """Only regular files that are not empty.
+def check_local_file(path: str, local: str) -> None:
+    """Only regular files that are not empty; ``path`` is what messages call it.
 
     Raises:
         VideoError: names what the path is instead.
     """
     try:
-        mode = os.stat(path)
+        mode = os.stat(local)
     except FileNotFoundError as error:
-        what = "is a symbolic link to a file that does not exist" if os.path.islink(path) else "does not exist"
+        what = "is a symbolic link to a file that does not exist" if os.path.islink(local) else "does not exist"
         raise VideoError(f"{path}: {what}; check the path.") from error
     except (OSError, ValueError) as error:
-        raise VideoError(f"{path}: cannot be reached: {error}; check the path and its permissions.") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise VideoError(f"{path}: cannot be reached: {why}; check the path and its permissions.") from error
     kinds = {
         stat.S_IFDIR: "a directory",
         stat.S_IFIFO: "a pipe",
@@ -165,10 +156,8 @@ def _size_of(stream: VideoStream) -> int:
 
 def _why_not(path: str, error: Exception) -> str:
     """One sentence on why a file could not be opened, with the fix."""
-    if not is_url(path) and not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK):
         return "no permission to read it; change its permissions."
-    if is_url(path):
-        return f"{error}."
     with open(path, "rb") as file:
         head = file.read(4096)
         if any(mark in head for mark in _PLAYLIST_MARKS):

@@ -33,6 +33,7 @@ from kframes_plugin.video.opening import check_duration, check_pixels
 from kframes_plugin.video.picture import Screen
 from kframes_plugin.video.reading import Reading, packets_here
 from kframes_plugin.video.runs import Run, plan_runs, tell_cost
+from kframes_plugin.video.sources import Source
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -58,9 +59,9 @@ class PyAVDecoder:
 
     name = "pyav"
 
-    def __init__(self, path: str, limits: Limits, *, allow_urls: bool = False) -> None:
-        self.path, self.limits = path, limits
-        self._reading = Reading(path, limits, allow_urls=allow_urls)
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.path, self.limits = source.name, limits
+        self._reading = Reading(source.name, source.file, limits)
         self.notes: list[Note] = []
         self.frames_decoded = 0
         self._bad_packets = 0
@@ -73,7 +74,7 @@ class PyAVDecoder:
                 packets = read_packets(container, stream, most)
             self.index = self._make_index(packets)
             self.info = self._look()
-            check_duration(path, self.index.duration, limits)
+            check_duration(self.path, self.index.duration, limits)
             self._check_claims(packets)
         except BaseException:
             self.close()
@@ -90,7 +91,7 @@ class PyAVDecoder:
         begins = (container.start_time or 0) / av.time_base
         starts = begins if first == NO_STAMP else float(first * self._clock()[0])
         offset, has_subtitles = max(0.0, starts - begins), bool(container.streams.subtitles)
-        return VideoFile(self.path, self.limits, self._reading.allow_urls, starts, offset, has_subtitles)
+        return VideoFile(self._reading.path, self._reading.local, self.limits, starts, offset, has_subtitles)
 
     def pictures(self, ranks: Sequence[int], size: Size) -> Iterator[tuple[int, Image.Image]]:
         """See :meth:`kframes_plugin.video.decoder.Decoder.pictures`."""

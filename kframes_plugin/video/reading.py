@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Reading:
     """One video file, opened as often as needed: each number of decoding threads needs its own decoder."""
 
-    def __init__(self, path: str, limits: Limits, *, allow_urls: bool = False) -> None:
-        self.path, self.limits, self.allow_urls = path, limits, allow_urls
+    def __init__(self, path: str, local: str, limits: Limits) -> None:
+        self.path, self.local, self.limits = path, local, limits
         self._shared: dict[int, Opened] = {}
         self._passes: list[Opened] = []
         watch(self)
@@ -39,7 +39,7 @@ class Reading:
 
     def open(self, threads: int) -> Opened:
         """The file opened anew for that many decoding threads; the caller closes the container."""
-        container = open_container(self.path, self.limits, allow_urls=self.allow_urls)
+        container = open_container(self.path, self.local, self.limits)
         try:
             stream = video_stream(container, self.path, self.limits)
         except BaseException:

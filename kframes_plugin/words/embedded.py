@@ -44,7 +44,7 @@ def read_embedded(file: VideoFile, language: str | None) -> tuple[list[Spoken], 
     Raises:
         VideoError: the file cannot be opened again.
     """
-    with open_container(file.path, file.limits, allow_urls=file.allow_urls) as container:
+    with open_container(file.path, file.local, file.limits) as container:
         streams = list(container.streams.subtitles)
         texts = [one for one in streams if one.codec_context is not None and one.codec_context.name not in PICTURES]
         notes = []

@@ -16,6 +16,7 @@ import pysubs2
 from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Note
 from kframes_plugin.video.opening import check_local_file
+from kframes_plugin.video.sources import path_of
 from kframes_plugin.words.languages import is_language, plain_code
 from kframes_plugin.words.options import Spoken
 
@@ -62,8 +63,8 @@ def read_file(path: str | os.PathLike[str]) -> tuple[list[Spoken], list[Note]]:
     Raises:
         VideoError: it cannot be read: which file, what is wrong, what to do.
     """
-    name = os.fspath(path)
-    check_local_file(name)
+    name = path_of(os.fspath(path))
+    check_local_file(name, name)
     try:
         with open(name, "rb") as file:
             data = file.read(MAX_BYTES + 1)

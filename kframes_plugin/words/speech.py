@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kframes_plugin.errors import needs_extra
-from kframes_plugin.video.decoder import Limits
-from kframes_plugin.video.open_video import MAX_DURATION, MAX_PIXELS, MAX_STREAMS
 from kframes_plugin.video.opening import open_container
+from kframes_plugin.video.options import VideoOptions
 from kframes_plugin.words.options import Spoken
 
 VERSION = "kframes.speech/1"
@@ -108,8 +107,7 @@ def _load(file: Path, key: dict[str, Any]) -> list[Spoken] | None:
 
 
 def _has_sound(path: str) -> bool:
-    limits = Limits(pixels=MAX_PIXELS, duration=MAX_DURATION, streams=MAX_STREAMS)
-    with open_container(path, limits, allow_urls=True) as container:
+    with open_container(path, path, VideoOptions().limits) as container:
         return bool(container.streams.audio)
 
 

@@ -35,7 +35,7 @@ def read_transcript(video: OpenVideo, options: WordOptions) -> Read:
     if callable(source):
         if file is None:
             raise ValueError("a callable transcript needs a video file; give the lines of these frames as a list")
-        return make_lines(check_spoken(source(file.path)), video.duration, _sound_offset(video)), ()
+        return make_lines(check_spoken(source(file.local)), video.duration, _sound_offset(video)), ()
     if isinstance(source, str | os.PathLike):
         if source == "auto":
             return _find(video, options.language)
@@ -70,7 +70,7 @@ def _sound_offset(video: OpenVideo) -> float:
 
     file = video.file
     assert file is not None
-    with open_container(file.path, file.limits, allow_urls=file.allow_urls) as container:
+    with open_container(file.path, file.local, file.limits) as container:
         sound = container.streams.best("audio")
         if sound is None or sound.start_time is None or sound.time_base is None:
             return file.offset

@@ -1,4 +1,4 @@
-"""One POST with limits that hold in total: seconds from begin to end, and bytes after decompression."""
+"""Exchanges with servers within limits that hold in total: seconds from begin to end, bytes after decompression."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TypeVar
 
 import httpx
+
+Answer = TypeVar("Answer")
 
 LONGEST_ANSWER = 16 << 20  # bytes
 
@@ -43,19 +46,30 @@ def post(
     Raises:
         httpx.RequestError: no answer; AnswerTooLarge and OutOfTime are such errors too.
     """
-    outcome: Future[httpx.Response] = Future()
+    return run_within(seconds, lambda: _read(client, url, body, max_bytes, on_event), client.close)
 
-    def work() -> None:
+
+def run_within(seconds: float, work: Callable[[], Answer], stop: Callable[[], None]) -> Answer:
+    """What ``work`` gives, or its error; ``stop`` is called when the time is over, and must make it end.
+
+    Raises:
+        OutOfTime: it took longer than so many seconds.
+    """
+    outcome: Future[Answer] = Future()
+
+    def run() -> None:
         try:
-            outcome.set_result(_read(client, url, body, max_bytes, on_event))
+            outcome.set_result(work())
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             outcome.set_exception(error)
 
-    threading.Thread(target=work, name="kframes-post", daemon=True).start()
+    threading.Thread(target=run, name="kframes-http", daemon=True).start()
     try:
         return outcome.result(timeout=seconds)
     except TimeoutError as error:
-        client.close()
+        if outcome.done():
+            raise
+        stop()
         raise OutOfTime(f"no whole answer within {seconds:g} s") from error
 
 
