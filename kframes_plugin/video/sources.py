@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MOST_DATA = 64 << 20  # bytes of a data URL: it is in memory twice while it is read
 MEMORY = "memory:"  # what a video without a name of its own is called, and a part of the hash of its bytes
 _CHUNK = 1 << 20
+_LONGEST_PATH = 1000  # bytes
 
 
 @dataclass(frozen=True)
@@ -136,14 +137,21 @@ def _fetch(url: str, file: BinaryIO, options: VideoOptions) -> None:
 
 
 def _from_bytes(data: bytes | bytearray | memoryview, options: VideoOptions) -> Source:
-    if len(data) < 4096 and os.path.exists(bytes(data)):
-        raise TypeError(f"a path must be a str, not bytes; got {quoted(bytes(data))}: use os.fsdecode")
+    if 0 < len(data) <= _LONGEST_PATH and _is_path(bytes(data)):
+        raise TypeError(
+            f"path must be a str or os.PathLike[str], not bytes; got {quoted(bytes(data))}: use os.fsdecode"
+        )
     size = memoryview(data).nbytes
     if not size:
         raise VideoError("the video is empty (0 bytes); give all bytes of a file.")
     if size > options.max_bytes:
         raise _too_large("the video of bytes", options)
     return _copy("", options, lambda file: file.write(data))
+
+
+def _is_path(data: bytes) -> bool:
+    """Whether bytes are a path, which is a mistake, and no film: every container has bytes that no text has."""
+    return os.path.exists(data) or (data.isascii() and data.decode().isprintable())
 
 
 def _read_data_url(url: str, options: VideoOptions) -> bytes:
