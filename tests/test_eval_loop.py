@@ -124,7 +124,7 @@ def run(plan: Plan, items: Sequence[Item], folder: Path) -> Outcome:
 
 def test_what_is_measured_is_what_a_user_gets(tmp_path: Path) -> None:
     """nano on the sample: the frames of every k are those of KFrames.select."""
-    plan = load_plan(Setup(["kframes"], [4, 16], device="cpu"))
+    plan = load_plan(Setup(["kframes"], [4, 16], model="nano", device="cpu"))
     item = Item("q", SAMPLE, "find the pink circle", scenes=(((61.42, 68.94),),))
     [row] = run(plan, [item], tmp_path).rows
     kframes = KFrames.from_pretrained("nano", device="cpu")
@@ -141,7 +141,13 @@ def test_what_is_measured_is_what_a_user_gets(tmp_path: Path) -> None:
 
 def test_candidates_only_takes_no_other_frame_and_clips_end_there(tmp_path: Path) -> None:
     plan = load_plan(
-        Setup(["kframes", "uniform", "scenes", "oracle", "bolt", "top-k"], [4, 8], scorer="nano", device="cpu")
+        Setup(
+            ["kframes", "uniform", "scenes", "oracle", "bolt", "top-k"],
+            [4, 8],
+            model="nano",
+            scorer="nano",
+            device="cpu",
+        )
     )
     item = Item("q", SAMPLE, "find the pink circle", scenes=(((61.42, 68.94),),))
     rows = run(plan, [item], tmp_path).rows
@@ -362,7 +368,7 @@ def test_a_killed_run_continues(tmp_path: Path, capsys: pytest.CaptureFixture[st
     data = write_lines(tmp_path / "mine.jsonl", lines)
     names = "uniform,kframes,scenes,aks"
     command = [sys.executable, "-c", MAIN, "eval", "--data", str(data), "--selectors", names, "--k", "4,8"]
-    command += ["--scorer", "nano", "--device", "cpu", "--out"]
+    command += ["--model", "nano", "--scorer", "nano", "--device", "cpu", "--out"]
     kept_rows = tmp_path / "killed.rows" / "rows.jsonl"
     with (tmp_path / "log").open("wb") as log:
         victim = subprocess.Popen([*command, str(tmp_path / "killed.json")], stdout=log, stderr=log)

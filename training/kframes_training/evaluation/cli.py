@@ -70,7 +70,7 @@ def build_parser(prog_name: str) -> argparse.ArgumentParser:
     add("--subtitles", action="store_true", help="for longvideobench: tell the answerer what is said")
     add("--selectors", type=_split, default=["kframes", "uniform"], help="see above; default: kframes,uniform")
     add("--k", "-k", type=_whole_numbers, default=[8, 32, 64], help="budgets, comma-separated; default: 8,32,64")
-    add("--model", default="nano", help="of kframes: any name of KFrames.from_pretrained; default: nano")
+    add("--model", default="lite", help="of kframes: any name of KFrames.from_pretrained; default: lite")
     add("--prediction", choices=("text", "scores", "both"), help="of the model; default: what it was trained for")
     add("--strategy", choices=("auto", "focused", "hybrid", "uniform"), default="auto", help="of what names clips")
     add("--candidates", type=_positive, help="T for all selectors; default: what the model asks for, else 256")
@@ -259,12 +259,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def score(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
-    """Score anybody's selections: which of the true spans they hit, how well they are spread; no model is run."""
-    from kframes_training.evaluation import scoring
-    from kframes_training.evaluation.selection_files import read_selections
-    from kframes_training.evaluation.truth_files import read_truth
-
+def build_score_parser(prog_name: str) -> argparse.ArgumentParser:
+    """The options of ``kframes eval score``."""
     parser = argparse.ArgumentParser(f"{prog_name} score", description=score.__doc__)
     add = parser.add_argument
     add(
@@ -282,6 +278,16 @@ def score(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
     add("--skip-missing", action="store_true", help="leave queries without a selection out; else they count as empty")
     add("--out", type=Path, help="write every item and all means here, as JSON")
     add("--json", action="store_true", help="print JSON instead of the table")
+    return parser
+
+
+def score(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
+    """Score anybody's selections: which of the true spans they hit, how well they are spread; no model is run."""
+    from kframes_training.evaluation import scoring
+    from kframes_training.evaluation.selection_files import read_selections
+    from kframes_training.evaluation.truth_files import read_truth
+
+    parser = build_score_parser(prog_name)
     options = parser.parse_args(arguments)
     for path in (options.selections, options.truth):
         if not path.is_file():

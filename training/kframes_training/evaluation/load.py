@@ -78,7 +78,7 @@ class Setup:
 
     selectors: Sequence[str] = ("kframes", "uniform")
     ks: Sequence[int] = (8, 32, 64)
-    model: str = "nano"
+    model: str = "lite"
     prediction: PredictionKind | None = None
     strategy: Strategy = "auto"
     candidates: int | None = None

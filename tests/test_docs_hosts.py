@@ -1,4 +1,4 @@
-"""The one-liners of the README, each block as it stands there, on real hosts and tiny models."""
+"""The blocks of docs/hosts.md, each as it stands there, on real hosts and tiny models."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ from video_maker import every, make_video
 
 from kframes_plugin import Clip, KFrames
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SECTION = README.split("## Drop-in adapters\n", 1)[1].split("\n## ", 1)[0]
-BLOCKS = {block.split(":", 1)[0]: block for block in re.findall(r"```python\n# (.*?)```", SECTION, re.DOTALL)}
+PAGE = (Path(__file__).parents[1] / "docs" / "hosts.md").read_text(encoding="utf-8")
+BLOCKS = {block.split(":", 1)[0]: block for block in re.findall(r"```python\n# (.*?)```", PAGE, re.DOTALL)}
 
 
 def run(block: str, **names: Any) -> dict[str, Any]:
-    """Run a block of the README with these names defined; returns all names after it."""
-    exec(compile("# " + BLOCKS[block], f"README.md, {block}", "exec"), names)
+    """Run a block of the page with these names defined; returns all names after it."""
+    exec(compile("# " + BLOCKS[block], f"docs/hosts.md, {block}", "exec"), names)
     return names
 
 
