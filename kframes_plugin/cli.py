@@ -271,6 +271,8 @@ def search(
         hits = kframes.search(folder, query, k, index=index, progress=progress)
     for video, error in hits.errors.items():
         typer.echo(f"kframes: {video}: {error}", err=True)
+    for note in hits.notes:
+        typer.echo(f"kframes: {note}", err=True)
     if as_json:
         typer.echo(json.dumps(asdict(hits), indent=1, ensure_ascii=False))
         return

@@ -325,3 +325,22 @@ class FrameEmbedder(Protocol):
         self, rows: NDArray[np.floating[Any]], query: str, /, *, scenes: NDArray[np.int64]
     ) -> NDArray[np.floating[Any]]:
         """(T,) scores of kept rows, higher is better; ``scenes`` (T,) numbers the scene that each lies in."""
+
+
+@runtime_checkable
+class RowComparer(FrameEmbedder, Protocol):
+    """An embedder that compares each row alone with a query: more rows can be searched than memory holds.
+
+    ``score_embedded(rows, ...)`` is ``score_compared(compare_rows(rows, ...), ...)``.
+    """
+
+    def compare_rows(self, rows: NDArray[np.floating[Any]], query: str, /) -> NDArray[np.floating[Any]]:
+        """(T, f) the few numbers of each row that scores of this query need."""
+
+    def score_compared(
+        self, compared: NDArray[np.floating[Any]], query: str, /, *, scenes: NDArray[np.int64]
+    ) -> NDArray[np.floating[Any]]:
+        """(T,) scores of all rows together, higher is better."""
+
+    def doubt_compared(self, compared: NDArray[np.floating[Any]], query: str, /, *, seconds: float) -> Note | None:
+        """Why nothing in so many seconds of video is like the query; None: something may be."""

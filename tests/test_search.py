@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from colour_films import COLOURS, Colours, make_film
 
 from kframes_plugin import KFrames, KFramesError
 from kframes_plugin.search.hits import Scored, rank
-from kframes_plugin.search.store import Entry, Known, Store
-from kframes_plugin.types import Line
+from kframes_plugin.search.searcher import Searcher
+from kframes_plugin.search.store import Entry, Known, Store, stat_files
+from kframes_plugin.types import Line, Note
 
 BUILD = Path(__file__).with_name("colour_films.py")
 
@@ -257,7 +259,10 @@ def test_what_is_said_is_evidence_and_new_subtitles_are_read(films):
     assert (clip.start, clip.end) == (1.0, 3.0)
     assert 'said at 1 s: "the lighthouse keeper"' in clip.reason
     subtitles.unlink()
-    assert "said" not in kframes.search(films, "who is the lighthouse keeper?")[0].clips[0].reason
+    nothing = kframes.search(films, "who is the lighthouse keeper?")
+    assert len(nothing) == 0
+    assert nothing.searched == 3
+    assert [note.code for note in nothing.notes] == ["nothing-found"]
 
 
 class Talking(Colours):
@@ -265,6 +270,76 @@ class Talking(Colours):
 
     def score_embedded(self, rows, query, /, *, scenes):
         return super().score_embedded(rows, query, scenes=scenes) if query in COLOURS else np.zeros(len(rows))
+
+
+class Comparing(Colours):
+    """Compares row by row, and finds nothing where no row is near; it notes how many rows it was given at once."""
+
+    most = 0
+
+    def compare_rows(self, rows, query, /):
+        self.most = max(self.most, len(rows))
+        return super().score_embedded(rows, query, scenes=np.zeros(len(rows), np.int64))[:, None]
+
+    def score_compared(self, compared, query, /, *, scenes):
+        assert len(np.unique(scenes)) >= 3, "scenes of different videos are different"
+        return compared[:, 0]
+
+    def doubt_compared(self, compared, query, /, *, seconds):
+        near = compared.max() > 0.9
+        return None if near else Note("nothing-found", f"nothing in {seconds:.0f} s is {query}")
+
+
+def test_rows_are_compared_one_video_after_another_with_the_same_result(films):
+    plain, comparing = KFrames(Colours()), Comparing()
+    for colour in ("red", "green", "blue"):
+        expected = plain.search(films, colour)
+        for most_bytes in (0, 1 << 20):
+            assert Searcher(comparing, {}, most_bytes=most_bytes).search(films, colour).hits == expected.hits
+    assert 0 < comparing.most < 24
+
+
+def test_it_abstains_where_nothing_in_any_video_is_like_the_query(films):
+    (films / "one.mp4").unlink()
+    kframes = KFrames(Comparing())
+    hits = kframes.search(films, "red")
+    assert (len(hits), hits.searched) == (0, 2)
+    assert [str(note) for note in hits.notes] == ["nothing in 13 s is red"]
+    (films / "two.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nRed, my favourite.\n", encoding="utf-8")
+    hits = kframes.search(films, "red")
+    assert names(hits) == ["two.mp4"], "a video of which nothing speaks is no answer"
+    assert hits.notes == ()
+    assert hits[0].clips[0].reason == 'said at 1 s: "Red, my favourite."'
+
+
+def test_lite_abstains_on_what_no_video_shows(films):
+    kframes = KFrames.from_pretrained("lite")
+    assert len(kframes.search(films / "two.mp4", "a pizza with tomatoes")) == 0
+    unknown = kframes.search(films / "two.mp4", "asdf qwer")
+    assert [note.code for note in unknown.notes] == ["unknown-words"]
+
+
+def test_memory_does_not_grow_with_the_index(tmp_path):
+    """40 MB of rows, one video at a time; what stays is a number a frame."""
+    folder, rng = tmp_path / "films", np.random.default_rng(0)
+    folder.mkdir()
+    searcher = Searcher(Comparing(), {}, most_bytes=1 << 20)
+    store = Store(folder / ".kframes", searcher.key)
+    for number in range(20):
+        file = folder / f"{number}.mp4"
+        file.write_bytes(b"0")
+        rows = rng.random((100, 3)).astype(np.float16).repeat(3500, axis=1)[:, :10_000]
+        entry = Entry(200.0, np.arange(100) * 2.0, np.arange(100, dtype=np.int32) // 10, rows)
+        with store.claim(f"{number:064d}") as claim:
+            store.write(claim, entry)
+        store.note(f"../{file.name}", Known(stat_files([file]), f"{number:064d}", ""))
+    searcher.embedder.compare_rows = lambda rows, query: np.asarray(rows[:, :1], np.float32)
+    tracemalloc.start()
+    hits = searcher.search(folder, "red")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert hits.searched == 20
+    assert peak < 12e6
 
 
 def test_lines_are_kept_beside_the_rows(tmp_path):
@@ -308,15 +383,18 @@ def test_the_command_line(films):
     assert done.returncode == 0, done.stderr
     kinds = [line.split("\t")[0] for line in done.stdout.splitlines()]
     assert sorted(kinds) == ["error", "video", "video", "video"]
-    done = run("search", "a red wall", str(films), "-k", "2", "--json")
+    (films / "two.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nThe lighthouse keeper.\n", encoding="utf-8")
+    done = run("search", "the lighthouse", str(films), "-k", "2", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert next(Path(hit["video"]).name for hit in found["hits"]) == "one.mp4"
-    assert len(found["hits"]) == 2
+    assert [Path(hit["video"]).name for hit in found["hits"]] == ["two.mp4"]
     assert "broken.mp4" in done.stderr
-    text = run("search", "a red wall", str(films)).stdout
+    text = run("search", "the lighthouse", str(films)).stdout
     assert text.startswith("video\t")
     assert "\nclip\t" in text
+    nothing = run("search", "a pizza with tomatoes", str(films))
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "kframes: nothing in these videos looks like the query" in nothing.stderr
 
 
 @pytest.mark.slow

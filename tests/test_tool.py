@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from colour_films import Colours, make_film
 from kframes_langchain import KFramesTool
 from kframes_mcp import build_server
 from langchain_core.tools import ToolException
@@ -76,8 +78,9 @@ ESCAPES = {
     "pipe protocol": "pipe:0",
     "nul": "match.mp4\0.txt",
     "empty": "",
-    "dot": ".",
-    "directory": "deep",
+    "directory above": "..",
+    "directory beside": "../secret",
+    "link to a directory": "linked",
     "long name": "a" * 5000,
     "fifo": "pipe.mp4",
     "socket": "socket.mp4",
@@ -226,3 +229,71 @@ def test_kframes_mcp_without_its_extra_says_what_to_install(tmp_path):
     assert done.returncode == 1
     assert "pip install 'kframes[mcp]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """allowed/ with a red, a green and a blue film, links that lead outside; and secret/ with the reddest one."""
+    allowed, secret = tmp_path / "allowed", tmp_path / "secret"
+    (allowed / "deep").mkdir(parents=True)
+    secret.mkdir()
+    make_film(allowed / "one.mp4", ("gray", 6), ("red", 3), ("gray", 6))
+    make_film(allowed / "two.mp4", ("green", 5))
+    make_film(allowed / "deep" / "three.mp4", ("blue", 4), ("gray", 4))
+    make_film(secret / "secret.mp4", ("red", 9))
+    (allowed / "link.mp4").symlink_to(secret / "secret.mp4")
+    (allowed / "linked").symlink_to(secret)
+    (allowed / "broken.mp4").write_bytes(b"no video" * 100)
+    return tmp_path
+
+
+def test_a_folder_gives_the_best_video_with_its_clips_and_frames(library):
+    tool = VideoTool(KFrames(Colours()), allowed_paths=[library / "allowed"])
+    shown = tool(".", "red", 2)
+    lines = shown.table.splitlines()
+    assert lines[0] == "3 videos were searched for: red"
+    assert lines[1].startswith("Video 1 = one.mp4, clips 0:0")
+    assert any(line.startswith("Of one.mp4: 2 frames of a video of 15.0 s") for line in lines)
+    assert "cannot be read, so not searched: broken.mp4" in shown.table
+    assert len(shown.frames) == 2
+    assert shown.artifact["video"] == "one.mp4"
+    best = shown.artifact["found"][0]
+    assert best["video"] == "one.mp4"
+    assert 5 <= best["clips"][0]["start"] < best["clips"][0]["end"] <= 10
+    assert {row["video"] for row in shown.artifact["found"]} <= {"one.mp4", "two.mp4", "deep/three.mp4"}
+    assert "secret" not in shown.table + json.dumps(shown.artifact)
+    assert str(library) not in shown.table + json.dumps(shown.artifact)
+    assert tool("deep", "red").artifact["video"] == "deep/three.mp4", "a folder below is searched alone"
+    assert [path.name for path in library.rglob(".kframes")] == [".kframes"], "one index, in the allowed directory"
+
+
+def test_a_folder_of_which_nothing_fits_says_so(library):
+    tool = VideoTool(KFrames.from_pretrained("lite"), allowed_paths=[library / "allowed" / "deep"])
+    shown = tool(".", "a pizza with tomatoes")
+    assert shown.frames == ()
+    assert shown.table.splitlines()[1] == "None fits. Try other words, or name a video."
+    assert [note["code"] for note in shown.artifact["notes"]] == ["nothing-found"]
+    (library / "empty").mkdir()
+    with pytest.raises(KFramesError, match="holds no videos"):
+        VideoTool(KF, allowed_paths=[library / "empty"])(".", "red")
+
+
+@pytest.mark.parametrize("folder", ["..", "../secret", "linked", "{root}/secret", "/", "~", "", "file:///"])
+def test_no_folder_outside_is_searched(library, folder):
+    tool = VideoTool(KFrames(Colours()), allowed_paths=[library / "allowed"])
+    with pytest.raises(KFramesError, match=r"is not a file|is not allowed|no regular file"):
+        tool(folder.format(root=library), "red")
+    assert not (library / "secret" / ".kframes").exists()
+
+
+async def test_agents_and_clients_search_a_folder(library):
+    kframes = KFrames(Colours())
+    content, artifact = KFramesTool(kframes=kframes, allowed_paths=[library / "allowed"])._run(".", "green", 2)
+    assert "Video 1 = two.mp4" in content[0]["text"]
+    assert [block["type"] for block in content].count("image") == 2
+    assert artifact["found"][0]["video"] == "two.mp4"
+    async with Client(build_server(kframes=kframes, allowed_paths=[library / "allowed"])) as client:
+        answer = await client.call_tool("select_video_frames", {"video": ".", "query": "blue", "k": 2})
+    assert not answer.is_error
+    assert "Video 1 = deep/three.mp4" in answer.content[0].text
+    assert answer.structured_content["found"][0]["video"] == "deep/three.mp4"

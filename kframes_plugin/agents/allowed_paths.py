@@ -65,6 +65,26 @@ class AllowedPaths:
             return path
         raise VideoError(f"{video!r} is not a file that this tool may read. {self._advice()}")
 
+    def find_videos(self, folder: str) -> dict[str, str] | None:
+        """The videos in a folder and all below it, as resolved paths with the names by which they may be named.
+
+        Args:
+            folder: relative to the directories; "." is all of them, and "" is none.
+
+        Returns:
+            None where no directory holds such a folder. Links that lead outside, hidden folders and files that do not
+            look like videos are left out.
+        """
+        found, is_there = dict[str, str](), False
+        for directory in self.directories if folder.strip() and "://" not in folder else ():
+            path = self._inside(directory, folder)
+            if path is None or not os.path.isdir(path):
+                continue
+            is_there = True
+            for name in self._walk(directory, path):
+                found.setdefault(os.path.realpath(directory / name), name)
+        return found if is_there else None
+
     def relative(self, message: str) -> str:
         """A message without the places of the directories on this machine."""
         for directory in self.directories:
@@ -98,15 +118,23 @@ class AllowedPaths:
         return f"Give the path of a video file relative to the tool's directories, for example: {', '.join(names)}"
 
     def _examples(self) -> Iterator[str]:
-        seen = found = 0
+        found = 0
         for directory in self.directories:
-            for folder, folders, files in os.walk(directory):
-                folders.sort()
-                for name in sorted(files):
-                    seen += 1
-                    if found >= EXAMPLES or seen > LOOKED_AT:
-                        return
-                    path = self._inside(directory, os.path.join(folder, name))
-                    if name.lower().endswith(SUFFIXES) and path is not None and os.path.isfile(path):
-                        found += 1
-                        yield printable(str(Path(folder, name).relative_to(directory)))
+            for name in self._walk(directory, str(directory), LOOKED_AT):
+                if found == EXAMPLES:
+                    return
+                found += 1
+                yield printable(name)
+
+    def _walk(self, directory: Path, start: str, most: int | None = None) -> Iterator[str]:
+        """Names, relative to a directory, of the videos below a folder in it; at most so many entries are looked at."""
+        seen = 0
+        for folder, folders, files in os.walk(start):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                seen += 1
+                if most is not None and seen > most:
+                    return
+                path = self._inside(directory, os.path.join(folder, name))
+                if name.lower().endswith(SUFFIXES) and path is not None and os.path.isfile(path):
+                    yield str(Path(folder, name).relative_to(directory))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kframes_plugin.agents.allowed_paths import AllowedPaths
+from kframes_plugin.agents.folder import search_folder
 from kframes_plugin.chat.images import LONG_SIDE, QUALITY, base64_jpeg
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
@@ -19,9 +20,10 @@ from kframes_plugin.text import printable
 NAME = "select_video_frames"
 DESCRIPTION = (
     "Look at a video: finds the moments that matter to a query and returns exactly k of its frames as images, with a "
-    "numbered table of their times. Ask again with another query or a larger k to see more."
+    "numbered table of their times. Ask again with another query or a larger k to see more. Of a folder it finds the "
+    "videos that fit best and shows the first of them; ask for another by its name."
 )
-VIDEO = "Path of the video file, relative to the directories this tool may read."
+VIDEO = 'Path of the video file, or of a folder of videos, relative to the directories this tool may read; "." for all.'
 QUERY = "What to look for, in words; for a question, the question itself."
 K = "How many frames to return."
 START = 'Look only from here on: seconds, or a time as "1:30".'
@@ -37,7 +39,8 @@ class Shown:
     Attributes:
         table: the frames as numbered lines with their times and clips.
         frames: (caption, JPEG as base64) of each frame, in time order.
-        artifact: video, query, clips, times and notes as plain JSON values.
+        artifact: video, query, clips, times and notes as plain JSON values; of a folder also ``found``, the best
+            videos with their clips.
     """
 
     table: str
@@ -84,6 +87,9 @@ class VideoTool:
     ) -> Shown:
         """Frames of a video for a query, of all of it or from start to end: seconds, or texts as "1:30".
 
+        Of a folder, the best videos by name with their clips, and the frames of the first; the first question makes
+        the folder's index, as ``kframes index`` does. Where nothing fits, no frames and a note.
+
         Raises:
             KFramesError: every expected failure; the message is for the language model and says what it may do.
         """
@@ -91,12 +97,31 @@ class VideoTool:
             raise KFramesError(f"k must be a whole number from 1 to {self.max_k}; got {k!r}")
         if not query.strip():
             raise KFramesError("query must not be empty; say in words what to look for")
-        path = self.allowed_paths.resolve(video)
+        videos = self.allowed_paths.find_videos(video)
+        found = None
         try:
+            if videos is not None:
+                found = search_folder(self.kframes, self.allowed_paths, videos, query)
+                if not found.hits:
+                    artifact = {
+                        "query": query,
+                        "k": k,
+                        "clips": [],
+                        "timestamps": [],
+                        "notes": found.notes,
+                        "found": [],
+                    }
+                    return Shown(found.table, (), artifact)
+                video = videos[found.hits[0].video]
+            path = self.allowed_paths.resolve(video)
             selection = self.kframes.kept.select(path, query, k, start=start, end=end)
         except KFramesError as error:
             raise type(error)(self._told(str(error))) from error
-        return Shown(frame_table(selection), self._frames(selection), self._artifact(selection, video))
+        shown = Shown(frame_table(selection), self._frames(selection), self._artifact(selection, video))
+        if found is None:
+            return shown
+        table = f"{found.table}\nOf {printable(video)}: {shown.table}"
+        return replace(shown, table=table, artifact=shown.artifact | {"found": found.rows})
 
     def _told(self, message: str) -> str:
         """A message as an agent may read it: no place of this machine, nothing that steers a terminal."""

@@ -3,3 +3,4 @@
 from kframes_plugin.search.hits import Hit as Hit
 from kframes_plugin.search.hits import Hits as Hits
 from kframes_plugin.search.searcher import Searcher as Searcher
+from kframes_plugin.search.store import NAME as NAME

@@ -13,7 +13,7 @@ from kframes_plugin.clips.from_scores import FLOOR_SHARE, RelevanceRule, clips_f
 from kframes_plugin.clips.geometry import candidate_edges
 from kframes_plugin.evidence.fusion import estimate_looks, fuse, join
 from kframes_plugin.evidence.ranking import Match
-from kframes_plugin.types import Clip
+from kframes_plugin.types import Clip, Note
 
 MOST_CLIPS = 3  # of one video
 P1, P2 = 0.9, 0.75  # relevance of clips: above RelevanceRule's own, since other videos lie far below the best
@@ -45,12 +45,14 @@ class Hits(Sequence[Hit]):
         hits: at most k.
         searched: how many videos took part.
         errors: path -> why a video could not be indexed.
+        notes: why there is none: nothing looks like the query, and no line says it.
     """
 
     query: str
     hits: tuple[Hit, ...]
     searched: int
     errors: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

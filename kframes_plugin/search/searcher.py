@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kframes_plugin.errors import KFramesError, VideoError
-from kframes_plugin.evidence.ranking import Match, Passages
+from kframes_plugin.evidence.ranking import Match
 from kframes_plugin.retrieval.pool import take_pool
 from kframes_plugin.retrieval.session import count_pool
 from kframes_plugin.search.hits import Hits, Scored, rank
+from kframes_plugin.search.kept import MOST_BYTES, KeptEntries
 from kframes_plugin.search.store import NAME, Entry, Known, Stat, Store, digest_files, stat_files
 from kframes_plugin.text import quoted, shortened
-from kframes_plugin.types import FrameEmbedder
+from kframes_plugin.types import FrameEmbedder, Note, RowComparer
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.sources import is_url, path_of
 from kframes_plugin.words.files import ENDINGS, find_files
@@ -28,6 +30,7 @@ from kframes_plugin.words.transcript import read_transcript
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".gif")
 LEAST, CLOSE, ENOUGH = 8, 2.0, 256  # frames of a video at least; one in 2 s; so many are enough where I-frames are few
+ALL_ALIKE = Note("nothing-found", "no frame of these videos stands out for the query: all are alike")
 WAIT = 0.05  # seconds between two looks at what another process does
 
 Path_ = str | os.PathLike[str]
@@ -43,6 +46,18 @@ class Place:
     name: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """One video as a query sees it; ``rows`` (n, f): a few numbers a frame, where rows are compared one by one."""
+
+    video: str
+    duration: float
+    times: NDArray[np.float64]
+    scenes: NDArray[np.int32]
+    rows: NDArray[np.floating[Any]]
+    matches: Sequence[Match]
+
+
 class Searcher:
     """Answers queries over many videos from an index on disk, which it makes and keeps up to date.
 
@@ -50,25 +65,32 @@ class Searcher:
     then is it read again.
 
     Args:
-        embedder: gives rows of frames and their scores.
+        embedder: gives rows of frames and their scores. A :class:`~kframes_plugin.types.RowComparer` sees the rows of
+            one video after another, and says where nothing is like a query; of any other all rows are in memory.
         video_options: keyword arguments of :class:`OpenVideo`.
         words: where words come from; they are kept beside the rows, and are evidence beside the looks.
+        most_bytes: of the index that stay in memory between two queries, >= 0.
 
     Raises:
         KFramesError: the embedder does not say what its rows depend on.
     """
 
     def __init__(
-        self, embedder: FrameEmbedder, video_options: Mapping[str, Any], words: WordOptions | None = None
+        self,
+        embedder: FrameEmbedder,
+        video_options: Mapping[str, Any],
+        words: WordOptions | None = None,
+        *,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         if not embedder.embedding_key:
             raise KFramesError("this selector does not name its model, so nothing can be kept; give it embedding_key=")
         self.embedder, self.video_options = embedder, dict(video_options)
+        self._comparer = embedder if isinstance(embedder, RowComparer) else None
         self.words = WordOptions(None) if words is None else words
         source = self.words.transcript if self.words.transcript in ("auto", None) else "own"
         self.key = f"{embedder.embedding_key}; words {source} {self.words.language}"
-        self._entries: dict[str, Entry] = {}  # by content
-        self._passages: dict[str, Passages] = {}  # of those that have words
+        self._kept = KeptEntries(most_bytes)
         self._subtitles: dict[Path, list[str]] = {}  # names of subtitle files by folder, for one query
 
     def search(
@@ -83,24 +105,39 @@ class Searcher:
         """The best videos for a query; arguments and errors as for :meth:`KFrames.search`."""
         places = find_videos(videos, index, self.key)
         digests, errors = self._refresh(places, progress, again=False)
-        entries = [(place, self._load(place.store, digests[place])) for place in places if place in digests]
-        there = [(place, entry) for place, entry in entries if entry is not None]
-        self._entries = {digests[place]: entry for place, entry in there}  # of other folders nothing stays in memory
-        self._passages = {digest: kept for digest, kept in self._passages.items() if digest in self._entries}
-        if not there:
+        self._kept.keep_only(set(digests.values()))
+        seen = [one for place in digests if (one := self._compare(place, digests[place], query)) is not None]
+        if not seen:
             return Hits(query, (), 0, errors)
-        scenes, first = [], 0
-        for _, entry in there:
-            scenes.append(entry.scenes.astype(np.int64) + first)
-            first += int(entry.scenes[-1]) + 1
-        rows = np.concatenate([entry.rows for _, entry in there])
-        scores = np.asarray(self.embedder.score_embedded(rows, query, scenes=np.concatenate(scenes)), np.float64)
-        parts = np.split(scores, np.cumsum([len(entry.times) for _, entry in there])[:-1])
+        scores, doubt = self._score(seen, query)
+        parts = np.split(scores, np.cumsum([len(one.times) for one in seen])[:-1])
         scored = [
-            Scored(str(place.path), entry.duration, entry.times, part, self._match(digests[place], query))
-            for (place, entry), part in zip(there, parts, strict=True)
+            Scored(one.video, one.duration, one.times, part, one.matches) for one, part in zip(seen, parts, strict=True)
         ]
-        return Hits(query, rank(scored, k), len(there), errors)
+        if doubt is not None:  # looks tell nothing, so words alone count
+            scored = [replace(one, scores=np.zeros(len(one.times))) for one in scored if one.matches]
+        notes = (doubt,) if doubt is not None and not scored else ()
+        return Hits(query, rank(scored, k), len(seen), errors, notes)
+
+    def _compare(self, place: Place, digest: str, query: str) -> _Compared | None:
+        """What one video says to a query; its rows stay in memory only where there is room."""
+        loaded = self._kept.load(place.store, digest)
+        if loaded is None:
+            return None
+        entry = loaded.entry
+        rows = entry.rows if self._comparer is None else self._comparer.compare_rows(entry.rows, query)
+        return _Compared(str(place.path), entry.duration, entry.times, entry.scenes, rows, loaded.find_matches(query))
+
+    def _score(self, seen: Sequence[_Compared], query: str) -> tuple[NDArray[np.float64], Note | None]:
+        """Scores of all frames together, and why none is like the query."""
+        first = np.cumsum([0, *(int(one.scenes[-1]) + 1 for one in seen)])
+        scenes = np.concatenate([one.scenes + start for one, start in zip(seen, first[:-1], strict=True)])
+        rows = np.concatenate([one.rows for one in seen])
+        if self._comparer is None:
+            scores = np.asarray(self.embedder.score_embedded(rows, query, scenes=scenes), np.float64)
+            return scores, ALL_ALIKE if len(seen) > 1 and np.ptp(scores) == 0 else None
+        doubt = self._comparer.doubt_compared(rows, query, seconds=sum(one.duration for one in seen))
+        return np.asarray(self._comparer.score_compared(rows, query, scenes=scenes), np.float64), doubt
 
     def build(
         self, videos: Path_ | Iterable[Path_], *, index: Path_ | None = None, progress: Progress | None = None
@@ -147,7 +184,7 @@ class Searcher:
         try:
             stat = stat_files(files)
             same = known if known is not None and known.stat == stat else None
-            if same is not None and (not again if same.error else self._load(place.store, same.digest) is not None):
+            if same is not None and (not again if same.error else self._kept.is_there(place.store, same.digest)):
                 return same, True
             found = Known(stat, digest_files(files) if same is None else same.digest, "")
         except OSError as error:
@@ -157,7 +194,8 @@ class Searcher:
         with place.store.claim(found.digest) as claim:
             if claim is None:
                 return found, False
-            if self._load(place.store, found.digest) is None:  # else made by another process, or under another name
+            is_there = self._kept.is_there(place.store, found.digest)  # made by another process, or under another name
+            if not is_there:
                 try:
                     place.store.write(claim, self._embed(files, stat))
                 except (VideoError, OSError) as error:
@@ -189,25 +227,8 @@ class Searcher:
             numbers = np.unique(pool.scene_numbers, return_inverse=True)[1]  # scenes that no frame shows do not count
             return Entry(video.duration, pool.times, numbers.astype(np.int32), pool.rows.astype(np.float16), lines)
 
-    def _load(self, store: Store, digest: str) -> Entry | None:
-        if digest not in self._entries:
-            entry = store.read(digest)
-            if entry is None:
-                return None
-            self._entries[digest] = entry
-        return self._entries[digest]
-
-    def _match(self, digest: str, query: str) -> list[Match]:
-        """The passages of a video's words that answer a query; meanings would first have to be embedded."""
-        lines = self._entries[digest].lines
-        if not lines:
-            return []
-        if digest not in self._passages:
-            self._passages[digest] = Passages(lines, "said")
-        return self._passages[digest].search(query)
-
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_entries": {}, "_passages": {}}
+        return {**self.__dict__, "_kept": KeptEntries(self._kept.most_bytes)}
 
 
 def find_videos(videos: Path_ | Iterable[Path_], index: Path_ | None, key: str) -> list[Place]:

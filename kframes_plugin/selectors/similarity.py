@@ -143,7 +143,24 @@ class SimilaritySelector:
         self, rows: NDArray[np.floating[Any]], query: str, /, *, scenes: NDArray[np.int64]
     ) -> NDArray[np.floating[Any]]:
         """(n,) cosines of kept rows with the query; scenes count for nothing."""
-        return self._compare(np.asarray(rows, np.float32), self.template.replace("{}", query))
+        return self.score_compared(self.compare_rows(rows, query), query, scenes=scenes)
+
+    def compare_rows(self, rows: NDArray[np.floating[Any]], query: str, /) -> NDArray[np.float32]:
+        """(n, 1) cosines; see :class:`~kframes_plugin.types.RowComparer`."""
+        return self._compare(np.asarray(rows, np.float32), self.template.replace("{}", query))[:, None]
+
+    def score_compared(
+        self, compared: NDArray[np.floating[Any]], query: str, /, *, scenes: NDArray[np.int64]
+    ) -> NDArray[np.floating[Any]]:
+        """(n,) cosines."""
+        return compared[:, 0]
+
+    def doubt_compared(self, compared: NDArray[np.floating[Any]], query: str, /, *, seconds: float) -> Note | None:
+        """All cosines are alike. How high that of an answer is depends on the model, so no more is known."""
+        low, high = float(compared.min()), float(compared.max())
+        if len(compared) == 1 or high - low > self.rule.flat:
+            return None
+        return Note("nothing-found", f"no frame stands out for the query (similarity {low:.3f} to {high:.3f})")
 
     def _compare(self, images: NDArray[np.float32], text: str) -> NDArray[np.float32]:
         """(n, d) of length 1 and a text -> (n,) cosines."""

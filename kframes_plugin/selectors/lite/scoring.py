@@ -68,11 +68,11 @@ class Pictures:
     def compare(self, query: Floats, phrases: Floats) -> Floats:
         """Score the frames: (d,) query and (m, d) phrases -> (n,) standardised sums; higher is nearer."""
         whole, parts = self.centred[:, :WHOLE].mean(axis=1), self.centred[:, WHOLE:].mean(axis=1)
-        return compare_looks(whole, parts, query, phrases)
+        return add_looks(whole @ query, parts @ query, whole @ phrases.T)
 
     def score(self, query: str, embedding: Floats, phrases: Floats) -> Floats:
         """Score the frames by looks and by the colours that the query names; half is the mean of the scene."""
-        return add_context(self.compare(embedding, phrases), query, self.colours, self.scenes)
+        return add_context(self.compare(embedding, phrases), self.colours[:, find_colours(query)], self.scenes)
 
     def likeness(self, embedding: Floats, names: Floats) -> Floats:
         """How near the best window of each frame comes to the query, over how near any class name does: (n,)."""
@@ -94,29 +94,53 @@ def pack_rows(logits: Floats, names: Floats, colours: Floats) -> Floats:
     return np.concatenate([*means, colours], axis=1)
 
 
-def score_rows(rows: Floats, query: str, embedding: Floats, phrases: Floats, scenes: NDArray[np.int64]) -> Floats:
-    """The same scores as :meth:`Pictures.score`, from :func:`pack_rows` of all frames; (n,)."""
+def compare_rows(rows: Floats, query: str, embedding: Floats, content: Floats, phrases: Floats) -> Floats:
+    """What scores of a query need of :func:`pack_rows`, row by row.
+
+    Args:
+        rows: (n, 2 d + 11).
+        query: in words.
+        embedding, content: (d,) of the query and of its content words.
+        phrases: (m, d).
+
+    Returns:
+        (n, 3 + c + m) cosines of the whole frame and of its parts with the query, and the larger one with its content;
+        shares of the c colours that it names; cosines with its phrases.
+    """
     width = len(embedding)
-    looks = compare_looks(rows[:, :width], rows[:, width : 2 * width], embedding, phrases)
-    return add_context(looks, query, compare_colours(rows[:, 2 * width :]), scenes)
+    whole, parts = rows[:, :width], rows[:, width : 2 * width]
+    near = np.stack([whole @ embedding, parts @ embedding, np.maximum(whole @ content, parts @ content)], axis=1)
+    colours = rows[:, 2 * width :][:, find_colours(query)]
+    return np.concatenate([near, colours, whole @ phrases.T], axis=1)
 
 
-def compare_looks(whole: Floats, parts: Floats, query: Floats, phrases: Floats) -> Floats:
-    """Score mean embeddings (n, d) of whole frames and of their parts: (d,) query and (m, d) phrases -> (n,)."""
-    near = standardize(whole @ query) + standardize(parts @ query)
-    return standardize(near + PHRASES * standardize(standardize((whole @ phrases.T).T).mean(axis=0)))
+def score_compared(compared: Floats, query: str, scenes: NDArray[np.int64]) -> Floats:
+    """The same scores as :meth:`Pictures.score`, from :func:`compare_rows` of all frames; (n,)."""
+    end = 3 + len(find_colours(query))
+    looks = add_looks(compared[:, 0], compared[:, 1], compared[:, end:])
+    return add_context(looks, compare_colours(compared[:, 3:end]), scenes)
+
+
+def add_looks(whole: Floats, parts: Floats, phrases: Floats) -> Floats:
+    """Standardised sums (n,) of cosines with the query, (n,) and (n,), and with its phrases, (n, m)."""
+    near = standardize(whole) + standardize(parts)
+    return standardize(near + PHRASES * standardize(standardize(phrases.T).mean(axis=0)))
 
 
 def compare_colours(colours: Floats) -> Floats:
-    """(n, 11) shares of colours -> deviations from the mean of all n frames."""
+    """(n, c) shares of colours -> deviations from the mean of all n frames."""
     tint: Floats = np.clip((colours - colours.mean(axis=0)) / (colours.std(axis=0) + 1e-3), -2, 3)
     return tint
 
 
-def add_context(looks: Floats, query: str, tint: Floats, scenes: NDArray[np.int64]) -> Floats:
-    """Add to (n,) scores the colours that the query names; then half is the mean of the scene."""
-    named = [COLOURS[word] for word in find_words(query) if word in COLOURS]
-    scores = looks + COLOUR * tint[:, named].mean(axis=1) if named else looks
+def find_colours(query: str) -> list[int]:
+    """The columns of the colours that a query names."""
+    return [COLOURS[word] for word in find_words(query) if word in COLOURS]
+
+
+def add_context(looks: Floats, tint: Floats, scenes: NDArray[np.int64]) -> Floats:
+    """Add to (n,) scores the (n, c) colours that the query names; then half is the mean of the scene."""
+    scores = looks + COLOUR * tint.mean(axis=1) if tint.shape[1] else looks
     means = np.bincount(scenes, scores) / np.maximum(np.bincount(scenes), 1)
     mixed: Floats = ((1 - SCENE) * scores + SCENE * means[scenes]).astype(np.float32)
     return mixed
@@ -188,13 +212,13 @@ def find_stand_ins(scenes: NDArray[np.int64], read: NDArray[np.int64]) -> NDArra
     return nearest
 
 
-def fit_floor(floor: float, seconds: float) -> float:
+def fit_floor(floor: float, seconds: float, slope: float = FLOOR_SLOPE) -> float:
     """The least likeness for a video of a length, from that of twenty minutes: the best of few scenes is lower.
 
     Parts of real films, 14 % of the queries refused whatever the length: .53 for 10 s, .59 for a minute, .63 for ten.
     Longer videos need no more.
     """
-    return floor - FLOOR_SLOPE * float(np.log(LONG / np.clip(seconds, SHORT, LONG))) if floor > 0 else floor
+    return floor - slope * float(np.log(LONG / np.clip(seconds, SHORT, LONG))) if floor > 0 else floor
 
 
 def standardize(values: Floats) -> Floats:

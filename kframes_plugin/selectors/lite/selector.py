@@ -21,24 +21,30 @@ from kframes_plugin.prompt import duration_of
 from kframes_plugin.selectors.lite.scoring import (
     Pictures,
     choose_read,
+    compare_rows,
     cut_scenes,
     describe,
     estimate_chances,
     estimate_confidence,
     find_stand_ins,
     fit_floor,
+    normalize,
     pack_rows,
-    score_rows,
+    score_compared,
 )
 from kframes_plugin.selectors.lite.text import TextEncoder, find_content, find_phrases
-from kframes_plugin.selectors.lite.vision import Floats, VisionEncoder, measure_colours
+from kframes_plugin.selectors.lite.vision import COLOURS, Floats, VisionEncoder, measure_colours
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, Note, Prediction
 
 FLOOR = 0.61  # least likeness: it refuses 13 % of queries that something answers and 72 % of those that nothing does
+# The same for kept rows of many videos, where the likeness is that of mean embeddings: .31 for 20 s of video (LOG.md)
+LIBRARY_FLOOR, LIBRARY_SLOPE = 0.52, 0.05
 KNOWN = 0.32  # least cosine of the query's words with any class name; made-up words come to .31
 CANDIDATES, MOST_READ = 512, 320  # more candidates need more memory, more reading more time
 READ_A_SECOND = 4  # frames of a short video that are worth reading
 FOLDER = Path(__file__).parent  # the files of lite: vision.onnx, text.onnx, tokenizer.json, names.npy, names.txt
+
+UNKNOWN = Note("unknown-words", "the query names nothing whose looks lite knows; name what is to be seen")
 
 
 class LiteSelector:
@@ -82,6 +88,7 @@ class LiteSelector:
         self.folder = Path(folder)
         self._vision, self._text = VisionEncoder(Path(folder)), TextEncoder(Path(folder))
         self._names, self._embeddings = _load_names(Path(folder))
+        self._asked: tuple[str, tuple[Floats, Floats, Floats]] | None = None  # the last query of kept rows
 
     def __call__(self, frames: Sequence[Frame], query: str, /) -> Prediction:
         """The clips, best first.
@@ -150,18 +157,37 @@ class LiteSelector:
         self, rows: NDArray[np.floating[Any]], query: str, /, *, scenes: NDArray[np.int64]
     ) -> NDArray[np.floating[Any]]:
         """(n,) scores of kept rows, in deviations from the mean of all of them."""
-        embedding, _, phrases = self._read(query)
-        return score_rows(np.asarray(rows, np.float32), query, embedding, phrases, scenes)
+        return self.score_compared(self.compare_rows(rows, query), query, scenes=scenes)
+
+    def compare_rows(self, rows: NDArray[np.floating[Any]], query: str, /) -> Floats:
+        """(n, f) what scores need of each row; see :class:`~kframes_plugin.types.RowComparer`."""
+        return compare_rows(np.asarray(rows, np.float32), query, *self._read_once(query))
+
+    def score_compared(
+        self, compared: NDArray[np.floating[Any]], query: str, /, *, scenes: NDArray[np.int64]
+    ) -> NDArray[np.floating[Any]]:
+        """(n,) scores of all rows."""
+        return score_compared(np.asarray(compared, np.float32), query, scenes)
+
+    def doubt_compared(self, compared: NDArray[np.floating[Any]], query: str, /, *, seconds: float) -> Note | None:
+        """Why it names no video among so many seconds of them, or None where it may name some."""
+        if self.floor > 0 and (self._embeddings @ self._read(query)[1]).max() < KNOWN:
+            return UNKNOWN
+        content = self._read_once(query)[1]
+        nearest = float((normalize(self._embeddings - self._embeddings.mean(axis=0)) @ content).max())
+        best = float(compared[:, 2].max()) / max(nearest, 1e-6)
+        least = fit_floor(LIBRARY_FLOOR, seconds, LIBRARY_SLOPE)
+        if self.floor > 0 and best < least:
+            return _none_alike("these videos", best, least)
+        return None
 
     def _doubt(self, pictures: Pictures, content: Floats, seconds: float) -> Note | None:
         """Why it claims no clip for a query in so many seconds of video, or None where it may claim some."""
         if self.floor > 0 and (self._embeddings @ content).max() < KNOWN:
-            text = "the query names nothing whose looks lite knows; name what is to be seen"
-            return Note("unknown-words", text)
+            return UNKNOWN
         best = float(pictures.likeness(content, self._embeddings).max())
         if best < (least := fit_floor(self.floor, seconds)):
-            likeness = f"likeness {best:.2f}, at least {least:.2f} is needed"
-            return Note("nothing-found", f"nothing in this video looks like the query ({likeness})")
+            return _none_alike("this video", best, least)
         return None
 
     def _choose(self, frames: Sequence[Frame], pictures: Pictures, content: Floats, scores: Floats) -> list[Clip]:
@@ -183,6 +209,18 @@ class LiteSelector:
         rows = self._text([query, " ".join(content) if content else query, *find_phrases(query)])
         return rows[0], rows[1], rows[2:]
 
+    def _read_once(self, query: str) -> tuple[Floats, Floats, Floats]:
+        """The same for kept rows, which come in many parts; colours have scores of their own and are no content."""
+        asked = self._asked
+        if asked is None or asked[0] != query:
+            embedding, content, phrases = self._read(query)
+            words = find_content(query)
+            plain = [word for word in words if word not in COLOURS]
+            if plain and plain != words:
+                content = self._text([" ".join(plain)])[0]
+            self._asked = asked = query, (embedding, content, phrases)
+        return asked[1]
+
     def _see(self, frames: Sequence[Frame]) -> tuple[Pictures, int]:
         """What the frames show, and the runs of the network it took."""
         cache = frames.cache if isinstance(frames, Candidates) else {}
@@ -196,6 +234,11 @@ class LiteSelector:
             return cache[self], 1
         kept: Pictures = cache[self]
         return kept, 0
+
+
+def _none_alike(where: str, best: float, least: float) -> Note:
+    likeness = f"likeness {best:.2f}, at least {least:.2f} is needed"
+    return Note("nothing-found", f"nothing in {where} looks like the query ({likeness})")
 
 
 def _chances(frames: Sequence[Frame], pictures: Pictures, scores: Floats) -> list[Clip]:
