@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kframes_plugin.errors import VideoError
 from kframes_plugin.video import OpenVideo
+from kframes_plugin.video.colour import needs_mapping, to_sdr
 
 # Cheap to decode, and every codec, container and oddity of the set; `pytest -m slow` takes all 41.
 SOME = [
@@ -34,7 +35,7 @@ SOME = [
 ]
 HEAVY = ["dog_in_bed_5s_rot180.mp4", "window_rooftops_4s_av1_10bit.mp4"]
 # Where decord's random access gave wrong frames (MPEG-TS and -PS, edit list, open HEVC groups), or it has no codec.
-NOT_FOR_DECORD = {
+NOT_FOR_DECORD = {  # or interlaced, or HDR
     "city_towers_night_7s_mpeg1.mpg",
     "coffee_run_17s.ts",
     "d_bottles_xvid.avi",
@@ -50,15 +51,18 @@ def decode_all(path: Path, size: tuple[int, int], turns: int) -> NDArray[np.uint
     pictures: list[tuple[int, NDArray[np.uint8]]] = []
     stored = size if turns % 2 == 0 else (size[1], size[0])
     with av.open(str(path)) as container:
-        stream = container.streams.best("video")
-        assert stream is not None
+        stream: Any = container.streams.best("video")
         stream.thread_type = "AUTO"
+        decoder: Any = stream.codec_context  # FFmpeg's own for VP9 places the chroma a quarter of a pixel from libvpx's
+        if decoder.name == "vp9":
+            decoder = av.CodecContext.create("libvpx-vp9", "r")
         for packet in container.demux(stream):
             if packet.size == 0 and packet.dts is not None:
                 continue
-            for frame in packet.decode():
+            for frame in decoder.decode(packet if packet.size else None):
                 scaled = frame.reformat(width=stored[0], height=stored[1], format="rgb24", interpolation="AREA")
-                pictures.append((frame.pts or 0, np.rot90(scaled.to_ndarray(), k=-turns)))
+                rgb = to_sdr(scaled.to_ndarray(), frame) if needs_mapping(frame) else scaled.to_ndarray()
+                pictures.append((frame.pts or 0, np.rot90(rgb, k=-turns)))
     if path.suffix != ".avi":  # whose time stamps are those of decoding
         pictures.sort(key=lambda entry: entry[0])
     return np.stack([picture for _, picture in pictures])
@@ -89,12 +93,12 @@ def check(path: Path, decoder: Any) -> None:
         for frame in [*at, *candidates, *everything]:
             rank = int(np.flatnonzero(video.timestamps == frame.timestamp)[0])
             picture = np.asarray(frame.image, np.int16)
-            if decoder == "pyav":
+            if decoder == "pyav" and not video.interlaced:
                 assert np.array_equal(picture, truth[rank])
-            else:  # it scales with another filter, so: no other frame is closer
+            else:  # scaled with another filter, or of one field, so: no other frame is closer
                 near = slice(max(0, rank - 3), rank + 4)
                 apart = np.abs(truth[near] - picture).mean(axis=(1, 2, 3))
-                assert apart[rank - near.start] <= apart.min() + 0.05
+                assert apart[rank - near.start] <= apart.min() + (0.5 if video.interlaced else 0.05)
 
 
 @pytest.mark.parametrize("name", SOME)

@@ -3,6 +3,7 @@
     opening.py   open a file safely: local, a real container, within the limits; say why when that fails
     index.py     when every frame comes on screen and where its decoding starts, from the packets alone
     pyav.py      decode chosen frames, and every frame, with PyAV
+    picture.py   from a decoded frame to the picture a person sees; colour.py: from HDR to SDR
     decord.py    the same with decord
     frames.py    the same for frames that are already there
 
@@ -78,6 +79,9 @@ class VideoInfo:
         rotation: degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270.
         codec: short name of the codec ("h264", "av1" ...).
         container: short name of the container ("mp4", "matroska" ...).
+        hdr: "PQ" or "HLG" where its first frame has a high dynamic range; pictures are tone-mapped. Else "".
+        interlaced: its first frame is two fields; pictures are made of one.
+        alpha: its pictures can be see-through; they are shown on black.
     """
 
     width: int
@@ -85,6 +89,9 @@ class VideoInfo:
     rotation: int
     codec: str
     container: str
+    hdr: str = ""
+    interlaced: bool = False
+    alpha: bool = False
 
 
 class Decoder(Protocol):

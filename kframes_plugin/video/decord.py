@@ -81,7 +81,7 @@ class DecordDecoder(PyAVDecoder):
 
     def _check_claims(self, packets: Packets) -> None:
         super()._check_claims(packets)
-        container, stream = self._reading.shared(threads=1)
+        container, stream, _ = self._reading.shared(threads=1)
         if container.format.name not in _CONTAINERS:
             raise self._refused(f"seeks to wrong frames in {container.format.name} files")
         if self.index.counted:
@@ -89,6 +89,8 @@ class DecordDecoder(PyAVDecoder):
         cut_short = "mp4" in container.format.name and stream.frames > len(packets)
         if packets.error or packets.corrupt or cut_short:
             raise self._refused("cannot read damaged files")
+        if self.info.hdr or self.info.interlaced or self.info.alpha:
+            raise self._refused("does not tone-map, deinterlace or read alpha")
         if self._screen.mirrored or (self._screen.rotation and "mp4" not in container.format.name):
             raise self._refused("does not turn these pictures upright")
         if not packets.shown.all():

@@ -48,7 +48,7 @@ class _Table:
 
 def read_mp4_tables(reading: Reading) -> Packets | None:
     """The packets of a long, sound MP4 or MOV file; None where they have to be read one by one."""
-    container, stream = reading.shared(threads=1)
+    container, stream, _ = reading.shared(threads=1)
     if "mp4" not in container.format.name or stream.codec.canonical_name not in _CODECS or stream.frames < LONG:
         return None
     try:
@@ -83,7 +83,7 @@ def _read_table(path: str, track: int) -> _Table | None:
 
 def _checked(table: _Table, reading: Reading) -> Packets | None:
     """The table as packets, where it agrees with FFmpeg's index and with packets read here and there."""
-    container, stream = reading.shared(threads=1)
+    container, stream, _ = reading.shared(threads=1)
     entries, keys = stream.index_entries, np.flatnonzero(table.key)
     if not len(keys):
         return None
@@ -105,7 +105,7 @@ def _checked(table: _Table, reading: Reading) -> Packets | None:
 
 def _is_as_told(packets: Packets, first: int, to_the_end: bool, reading: Reading) -> bool:
     """Whether some packets from an I-frame on, or all to the end of the file, are sound and as the tables say."""
-    stream = reading.shared(threads=1)[1]
+    stream = reading.shared(threads=1).stream
     there = reading.packets_from(int(packets.pts[first]), int(packets.dts[first]), threads=1)
     place = first - 1
     for place, packet in enumerate(there if to_the_end else islice(there, _A_PROBE), first):

@@ -80,6 +80,11 @@ class OpenVideo:
         width, height: pixels as displayed, after sample aspect ratio and rotation.
         rotation: degrees clockwise by which stored pictures are turned: 0, 90, 180 or 270.
         codec, container, decoder: short names.
+        offset: seconds, >= 0, by which the picture starts after the first stream, mostly the sound. Players and
+            subtitles count from there: their time is ours plus ``offset``.
+        hdr: "PQ" or "HLG" where the picture has a high dynamic range (it is tone-mapped to SDR), else "".
+        interlaced: whether the picture comes as two fields (one of them is shown, with the lines between made of it).
+        alpha: whether the picture can be see-through (it is shown on black).
         notes: what was out of the ordinary, one sentence each.
         frames_decoded: frames produced so far, also those only passed on the way.
         closed: whether it was closed and can give no more frames.
@@ -299,6 +304,26 @@ class OpenVideo:
     def decoder(self) -> str:
         """Name of the decoder."""
         return self._decoder.name
+
+    @property
+    def offset(self) -> float:
+        """Seconds, >= 0; 0.0 for frames given by the user."""
+        return 0.0 if self.file is None else self.file.offset
+
+    @property
+    def hdr(self) -> str:
+        """See above."""
+        return self._decoder.info.hdr
+
+    @property
+    def interlaced(self) -> bool:
+        """See above."""
+        return self._decoder.info.interlaced
+
+    @property
+    def alpha(self) -> bool:
+        """See above."""
+        return self._decoder.info.alpha
 
     @property
     def file(self) -> VideoFile | None:

@@ -50,6 +50,7 @@ def open_container(path: str, local: str, limits: Limits) -> InputContainer:
         "protocol_whitelist": "file",
         "format_whitelist": _CONTAINERS,
         "max_streams": str(limits.streams + 1),
+        "max_pixels": str(most_coded_pixels(limits)),  # opening decodes pictures to learn their form
     }
     try:
         container = av.open(url, options=options)
@@ -101,6 +102,11 @@ def demux(container: InputContainer, stream: VideoStream) -> Iterator[Packet[Vid
         except IndexError:
             continue
         return
+
+
+def most_coded_pixels(limits: Limits) -> int:
+    """Pixels above which FFmpeg allocates no picture: up to 63 columns are added to each, and sides have 16 bits."""
+    return limits.pixels + 64 * 2**16
 
 
 def check_pixels(path: str, width: int, height: int, limits: Limits) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Note
+from kframes_plugin.video.colour import find_hdr
 from kframes_plugin.video.decoder import DamagedError, Limits, Size, VideoFile, VideoInfo
 from kframes_plugin.video.index import (
     NO_STAMP,
@@ -30,18 +31,20 @@ from kframes_plugin.video.index import (
 )
 from kframes_plugin.video.mp4_tables import read_mp4_tables
 from kframes_plugin.video.opening import check_duration, check_pixels
-from kframes_plugin.video.picture import Screen
-from kframes_plugin.video.reading import Reading, packets_here
+from kframes_plugin.video.picture import Screen, find_oddities, has_alpha
+from kframes_plugin.video.reading import Reading, claims_alpha, is_libvpx, packets_here
 from kframes_plugin.video.runs import Run, plan_runs, tell_cost
 from kframes_plugin.video.sources import Source
 
 if TYPE_CHECKING:
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from PIL import Image
 
-_THREADS = min(4, os.cpu_count() or 1)  # frame threads each hold pictures: 4 x 50 MB at 8K
+_THREADS = min(4, os.cpu_count() or 1)
+_THREADED_PIXELS = 2**25  # of all pictures that threads hold at once: four of 4K, one of 8K
 _WORTH_THREADS = 8  # frames a run; below, starting and draining frame threads costs more than it gains
 _MAX_FPS = 1000  # packets a second of the allowed duration, so that a hostile file cannot fill the memory
 _MAX_PACKETS = 10**9
@@ -66,11 +69,11 @@ class PyAVDecoder:
         self.frames_decoded = 0
         self._bad_packets = 0
         try:
-            container, stream = self._reading.shared(threads=1)
+            container, stream, _ = self._reading.shared(threads=1)
             most = int(min(limits.duration * _MAX_FPS, _MAX_PACKETS))
             packets = read_mp4_tables(self._reading) if stream.frames <= most else None
             if packets is None:
-                container, stream = self._reading.shared(threads=1, fresh=True)
+                container, stream, _ = self._reading.shared(threads=1, fresh=True)
                 packets = read_packets(container, stream, most)
             self.index = self._make_index(packets)
             self.info = self._look()
@@ -87,10 +90,10 @@ class PyAVDecoder:
     @property
     def file(self) -> VideoFile:
         """See :class:`kframes_plugin.video.decoder.VideoFile`."""
-        container, first = self._reading.shared(threads=1)[0], int(self.index.stamps[0])
+        container, first = self._reading.shared(threads=1).container, int(self.index.stamps[0])
         begins = (container.start_time or 0) / av.time_base
         starts = begins if first == NO_STAMP else float(first * self._clock()[0])
-        offset, has_subtitles = max(0.0, starts - begins), bool(container.streams.subtitles)
+        offset, has_subtitles = round(max(0.0, starts - begins), 6), bool(container.streams.subtitles)
         return VideoFile(self._reading.path, self._reading.local, self.limits, starts, offset, has_subtitles)
 
     def pictures(self, ranks: Sequence[int], size: Size) -> Iterator[tuple[int, Image.Image]]:
@@ -106,7 +109,7 @@ class PyAVDecoder:
             return
         runs = plan_runs(self.index, ranks)
         length = sum(run.last - run.first + 1 for run in runs)
-        threads = _THREADS if length > _WORTH_THREADS * len(runs) else 1
+        threads = self._threads if length > _WORTH_THREADS * len(runs) else 1
         if (text := tell_cost(self.index, len(ranks), length)) and all(n.code != "rare-i-frames" for n in self.notes):
             self._note("rare-i-frames", text)
         for run in runs:
@@ -130,7 +133,7 @@ class PyAVDecoder:
         """(rank, frame) of one sequential pass; up to 16 frames wait for one whose time stamp goes back."""
         waiting: dict[int, VideoFrame] = {}
         due = came = 0
-        for frame in self._pass(threads=1 if self._is_damaged() else _THREADS):  # threads lose more at damage
+        for frame in self._pass(threads=1 if self._is_damaged() else self._threads):  # threads lose more at damage
             rank = self._rank_of(frame)
             if rank is None or rank < due:
                 continue
@@ -149,6 +152,7 @@ class PyAVDecoder:
 
     def _picture(self, frame: VideoFrame, size: Size) -> Image.Image:
         try:
+            self._note_oddities(frame)
             return self._screen.picture(frame, size)
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(
@@ -179,6 +183,10 @@ class PyAVDecoder:
         if (note := Note(code, text)) not in self.notes:
             self.notes.append(note)
 
+    def _note_oddities(self, frame: VideoFrame) -> None:
+        for code, text in find_oddities(frame, known={note.code for note in self.notes}).items():
+            self._note(code, text)
+
     def _note_back(self) -> None:
         if not self._is_damaged():
             self._note("times-restart", _BACK)
@@ -188,7 +196,7 @@ class PyAVDecoder:
 
     def _make_index(self, packets: Packets) -> FrameIndex:
         """From the packets where they tell everything, else from one sequential decode, with a note."""
-        container, stream = self._reading.shared(threads=1)
+        container, stream, _ = self._reading.shared(threads=1)
         if not len(packets):
             raise VideoError(f"{self.path}: has a video stream but no decodable frame in it; the file is not complete.")
         trouble = why_not_by_packets(packets, container.format.name, reorders=stream.codec_context.reorder_depth > 0)
@@ -229,8 +237,13 @@ class PyAVDecoder:
         if frame is None and not self.index.counted:
             self.reindex()
             frame = self._first_frame()
-        container, stream = self._reading.shared(threads=1)
+        container, stream, _ = self._reading.shared(threads=1)
         codec, kind = stream.codec.canonical_name, container.format.name
+        if frame is None and not stream.codec_context.width:
+            raise VideoError(
+                f"{self.path}: its pictures ({codec}) have no size that can be read, or more pixels than max_pixels = "
+                f"{self.limits.pixels:,}; raise max_pixels if you trust the file."
+            )
         if frame is None:
             raise VideoError(
                 f"{self.path}: has a video stream ({codec}) but no decodable frame: all of its packets are damaged "
@@ -238,8 +251,21 @@ class PyAVDecoder:
             )
         self._screen = screen = Screen(frame, stream.sample_aspect_ratio)
         check_pixels(self.path, screen.width, screen.height, self.limits)
-        name = "mp4" if "mp4" in kind else kind.split(",")[0]
-        return VideoInfo(screen.width, screen.height, screen.rotation, codec, name)
+        self._threads = max(1, min(_THREADS, _THREADED_PIXELS // (frame.width * frame.height)))
+        alpha = has_alpha(frame)
+        self._note_oddities(frame)
+        if claims_alpha(stream) and not alpha:
+            self._note("see-through", "has an alpha channel that this PyAV cannot read: what it hides may show")
+        return VideoInfo(
+            screen.width,
+            screen.height,
+            screen.rotation,
+            codec,
+            container="mp4" if "mp4" in kind else kind.split(",")[0],
+            hdr=find_hdr(frame),
+            interlaced=frame.interlaced_frame,
+            alpha=alpha or claims_alpha(stream),
+        )
 
     def _first_frame(self) -> VideoFrame | None:
         """The frame of rank 0, None where it cannot be decoded."""
@@ -255,12 +281,12 @@ class PyAVDecoder:
 
     def _clock(self) -> tuple[Fraction, Fraction | None, str]:
         """(seconds a tick, frames a second where claimed, container)."""
-        container, stream = self._reading.shared(threads=1)
+        container, stream, _ = self._reading.shared(threads=1)
         return stream.time_base or Fraction(1, 1000), stream.average_rate or stream.guessed_rate, container.format.name
 
     def _check_claims(self, packets: Packets) -> None:
         """Notes on what the file says of itself and does not hold."""
-        container, stream = self._reading.shared(threads=1)
+        container, stream, _ = self._reading.shared(threads=1)
         found, end = len(packets) + packets.empty, self.index.duration
         if packets.error:
             self._note("cut-short", f"cannot be read to its end: {packets.error}")
@@ -294,8 +320,8 @@ class PyAVDecoder:
 
     def _pass(self, threads: int) -> Iterator[VideoFrame]:
         """Every frame that can be decoded, from a file of its own, so that other calls may come between."""
-        with self._reading.passing(threads) as (container, stream):
-            yield from self._frames(packets_here(container, stream), stream)
+        with self._reading.passing(threads) as (container, stream, decoder):
+            yield from self._frames(packets_here(container, stream), decoder)
 
     def _decode(
         self, index: FrameIndex, run: Run, threads: int, wanted: Container[int] | None = None
@@ -303,21 +329,24 @@ class PyAVDecoder:
         """The frames of one run: all, or at least those with the ``wanted`` time stamps."""
         key_pts, key_dts = int(index.key_pts[run.key]), int(index.key_dts[run.key])
         packets = islice(self._reading.packets_from(key_pts, key_dts, threads), run.last - run.first + 1)
-        stream = self._reading.shared(threads)[1]
+        decoder = self._reading.shared(threads).decoder
+        tells_keys = not is_libvpx(decoder)
         latest = NO_STAMP
-        for frame in self._frames(_skipping(packets, wanted, stream), stream):
-            if frame.pts == key_pts and not frame.key_frame:
+        for frame in self._frames(_skipping(packets, wanted, decoder), decoder):
+            if tells_keys and frame.pts == key_pts and not frame.key_frame:
                 raise DamagedError(f"{self.path}: a picture marked as an I-frame is none; the file is damaged.")
             if frame.pts is not None and frame.pts < latest:
                 self._note_back()
             latest = frame.pts if frame.pts is not None else latest
             yield frame
 
-    def _frames(self, packets: Iterator[Packet[VideoStream]], stream: VideoStream) -> Iterator[VideoFrame]:
+    def _frames(self, packets: Iterator[Packet[VideoStream]], decoder: VideoCodecContext) -> Iterator[VideoFrame]:
         """Decode packet by packet, then drain; a packet that cannot be decoded is counted and left out."""
         for packet in chain(packets, [None]):
             try:
-                frames = stream.codec_context.decode(packet)
+                if packet is not None:
+                    self._reading.check_size(packet, decoder)
+                frames = decoder.decode(packet)
             except av.FFmpegError:
                 self._bad_packets += 1
                 continue
@@ -326,12 +355,12 @@ class PyAVDecoder:
 
 
 def _skipping(
-    packets: Iterator[Packet[VideoStream]], wanted: Container[int] | None, stream: VideoStream
+    packets: Iterator[Packet[VideoStream]], wanted: Container[int] | None, decoder: VideoCodecContext
 ) -> Iterator[Packet[VideoStream]]:
     """The packets, with the decoder told to pass over frames that are neither wanted nor needed by others.
 
     Saves 20 to 35 % of the CPU of a run of H.264 with B-frames; the frames that come are the same, bit by bit.
     """
     for packet in packets:
-        stream.codec_context.skip_frame = "DEFAULT" if wanted is None or packet.pts in wanted else "NONREF"
+        decoder.skip_frame = "DEFAULT" if wanted is None or packet.pts in wanted else "NONREF"
         yield packet
