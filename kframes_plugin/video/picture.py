@@ -72,8 +72,8 @@ class Screen:
         bilinear and 3.8 bicubic, and without aliasing. Then to SDR: 7 ms at 448 x 252, 79 at 1280 x 720.
         """
         size = (size[1], size[0]) if self._turn in _SWAPS else size
-        if _is_interlaced(frame):
-            frame = _join_fields(frame)
+        if is_interlaced(frame):
+            frame = join_fields(frame)
         image = _lay_on_black(frame) if has_alpha(frame) else None
         if image is not None:
             image = image.resize(size, Image.Resampling.BOX if _shrinks(image, size) else Image.Resampling.BICUBIC)
@@ -96,7 +96,7 @@ def find_oddities(frame: VideoFrame, known: Container[str] = ()) -> dict[str, st
     found = {}
     if hdr := find_hdr(frame):
         found["tone-mapped"] = f"HDR ({hdr}): its pictures are tone-mapped to the usual range (SDR)"
-    if _is_interlaced(frame):
+    if is_interlaced(frame):
         found["deinterlaced"] = "interlaced: one field of each picture is shown, with the lines between made of it"
     if "see-through" not in known and has_alpha(frame) and _lay_on_black(frame) is not None:
         found["see-through"] = "has an alpha channel: what is see-through is shown on black"
@@ -119,11 +119,11 @@ def _lay_on_black(frame: VideoFrame) -> Image.Image | None:
     return black
 
 
-def _is_interlaced(frame: VideoFrame) -> bool:
+def is_interlaced(frame: VideoFrame) -> bool:
     return frame.interlaced_frame and min(frame.width, frame.height) >= 4  # bwdif reads no smaller ones
 
 
-def _join_fields(frame: VideoFrame) -> VideoFrame:
+def join_fields(frame: VideoFrame) -> VideoFrame:
     """The frame without combs: FFmpeg's bwdif, as it treats the first frame of a stream, from one field alone.
 
     So a frame needs no neighbours, and its time stays its own. .4 ms of CPU at 320 x 240.
