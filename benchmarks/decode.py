@@ -76,8 +76,54 @@ def transformers() -> Callable[[str, int], int]:
     return run
 
 
-READERS = {run.__name__: run for run in (kframes, kframes_exact, qwen_vl_utils, transformers)}
-NEEDS = {"qwen_vl_utils": "qwen_vl_utils", "transformers": "transformers"}
+def torchcodec() -> Callable[[str, int], int]:
+    from torchcodec.decoders import VideoDecoder
+
+    def run(path: str, count: int) -> int:
+        decoder = VideoDecoder(path)
+        indices = [int((place + 0.5) * len(decoder) / count) for place in range(count)]
+        return len(decoder.get_frames_at(indices=indices))
+
+    return run
+
+
+def scan_1_fps() -> Callable[[str, int], int]:
+    """What selectors as AKS decode before they choose: all of the video, and a frame of every second, for any count."""
+    import av
+
+    def run(path: str, count: int) -> int:
+        taken = 0
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                if frame.time is not None and frame.time >= taken:
+                    scale = min(1.0, LONG_SIDE / max(frame.width, frame.height))
+                    frame.reformat(round(frame.width * scale), round(frame.height * scale), "rgb24").to_ndarray()
+                    taken += 1
+        return taken
+
+    return run
+
+
+def kframes_keyframes() -> Callable[[str, int], int]:
+    import kframes_plugin.video.pyav  # noqa: F401
+    from kframes_plugin import KFrames
+
+    kf = KFrames.from_pretrained("uniform")
+
+    def run(path: str, count: int) -> int:
+        return len(kf.select(path, "anything", count).frames)
+
+    return run
+
+
+READERS = {
+    run.__name__: run
+    for run in (kframes, kframes_exact, kframes_keyframes, qwen_vl_utils, transformers, torchcodec, scan_1_fps)
+}
+STANDARD = "kframes,kframes_exact,qwen_vl_utils,transformers"
+NEEDS = {name: name for name in ("qwen_vl_utils", "transformers", "torchcodec")}
 
 
 def run_reader(name: str, path: str, count: int) -> dict[str, Any]:
@@ -145,7 +191,7 @@ def repeat_clip(clip: Path, path: Path, minutes: float) -> dict[str, Any]:
 
     with av.open(str(clip)) as source, av.open(str(path), "w") as output:
         stream = source.streams.video[0]
-        target = output.add_stream_from_template(stream)
+        target = output.add_stream_from_template(stream, opaque=True)  # AV1 is read by a codec that cannot write
         packets = [packet for packet in source.demux(stream) if packet.size]
         stamps = [(packet.pts or 0, packet.dts or 0) for packet in packets]
         step = max(pts + (p.duration or 0) for p, (pts, _) in zip(packets, stamps, strict=True)) - min(stamps)[0]
@@ -204,7 +250,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=256)
     parser.add_argument("--size", default="1280x720", help="of the drawn clip")
     parser.add_argument("--clip", type=Path, help="a clip to copy instead of the drawn one")
-    parser.add_argument("--readers", default=",".join(READERS))
+    parser.add_argument("--readers", default=STANDARD)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="JSON file")
     parser.add_argument("--run", choices=READERS, help=argparse.SUPPRESS)

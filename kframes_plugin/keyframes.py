@@ -117,7 +117,7 @@ def choose_times(
     if options.exact:
         return times, used
     edges = _edges([*clips, *nearest] if used != "uniform" else [], k, options, scenes)
-    return snap_to_i_frames(times, edges, video.timestamps, video.is_i_frame, video.duration), used
+    return snap_to_i_frames(times, edges, video.timestamps, video.needed, video.duration), used
 
 
 def _allocate(

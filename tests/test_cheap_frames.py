@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from drawn_film import SAMPLE
@@ -20,9 +21,9 @@ RATE = 25
 
 
 def grid(seconds: float, gop: float) -> tuple[np.ndarray, np.ndarray]:
-    """Times at 25 frames a second, and which are I-frames."""
+    """Times at 25 frames a second, and the packets that each frame needs."""
     places = np.arange(round(seconds * RATE))
-    return places / RATE, places % round(gop * RATE) == 0
+    return places / RATE, places % round(gop * RATE) + 1
 
 
 def packets(chosen: np.ndarray, gop: float) -> int:
@@ -48,30 +49,30 @@ def middles(seconds: float, count: int) -> np.ndarray:
 def test_more_candidates_than_i_frames_cost_less_than_their_middles_and_meet_as_many_clips(
     seconds: float, gop: float, count: int, most_packets: float, least_met: float
 ) -> None:
-    times, is_i_frame = grid(seconds, gop)
-    chosen = spread_candidates(count, times, is_i_frame, seconds)
+    times, needed = grid(seconds, gop)
+    chosen = spread_candidates(count, times, needed, seconds)
     assert len(chosen) == count
     assert (np.diff(chosen) > 0).all()
     assert packets(chosen, gop) <= max(count, most_packets * len(times))
     assert share_met(times[chosen], seconds, seconds / count) >= least_met
-    exact = spread_candidates(count, times, np.zeros(len(times), bool), seconds)
+    exact = spread_candidates(count, times, np.zeros(len(times), int), seconds)
     assert exact.tolist() == middles(seconds, count).tolist()
     assert packets(chosen, gop) < packets(exact, gop)
 
 
 def test_where_hardly_any_span_has_an_i_frame_the_others_keep_their_middles() -> None:
-    times, is_i_frame = grid(600, 100)
-    chosen = spread_candidates(256, times, is_i_frame, 600)
-    assert sum(chosen != middles(600, 256)) == is_i_frame.sum()
+    times, needed = grid(600, 100)
+    chosen = spread_candidates(256, times, needed, 600)
+    assert sum(chosen != middles(600, 256)) == (needed == 1).sum()
 
 
 @st.composite
 def videos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]:
-    """Frames at uneven times, I-frames anywhere, and the end."""
+    """Frames at uneven times, any packets needed, and the end."""
     gaps = draw(st.lists(st.floats(0.01, 3.0), min_size=1, max_size=120))
     times = np.cumsum([0.0, *gaps])[:-1]
-    is_i_frame = np.array(draw(st.lists(st.booleans(), min_size=len(times), max_size=len(times))))
-    return times, is_i_frame, float(times[-1] + gaps[-1])
+    needed = np.array(draw(st.lists(st.integers(1, 6), min_size=len(times), max_size=len(times))))
+    return times, needed, float(times[-1] + gaps[-1])
 
 
 @st.composite
@@ -86,11 +87,11 @@ def clips(draw: st.DrawFn) -> list[Clip]:
 @settings(max_examples=200, deadline=None)
 @given(videos(), clips(), st.integers(1, 40), st.sampled_from(["auto", "focused", "hybrid", "uniform"]))
 def test_snapped_frames_are_distinct_in_order_and_leave_no_clip(video, found, k, strategy) -> None:  # type: ignore[no-untyped-def]
-    times, is_i_frame, duration = video
+    times, needed, duration = video
     found = [clip for clip in found if clip.start < duration]
     chosen = allocate(found, k, times, duration, strategy=strategy)
     edges = [edge for clip in found for edge in (clip.start, clip.end)]
-    moved = snap_to_i_frames(chosen, edges, times, is_i_frame, duration)
+    moved = snap_to_i_frames(chosen, edges, times, needed, duration)
     assert len(moved) == len(chosen)
     assert set(moved) <= set(times.tolist())
     assert all(a < b for a, b in pairwise(moved))
@@ -101,14 +102,14 @@ def test_snapped_frames_are_distinct_in_order_and_leave_no_clip(video, found, k,
             for some in (chosen, moved)
         ]
         assert all(after or not before for before, after in zip(*on_screen, strict=True)), "none leaves its clip"
-    assert snap_to_i_frames(chosen, edges, times, np.zeros(len(times), bool), duration) == chosen
+    assert snap_to_i_frames(chosen, edges, times, np.zeros(len(times), int), duration) == chosen
 
 
 def test_frames_move_to_the_nearest_i_frame_of_their_stretch_and_never_out_of_a_clip() -> None:
-    times, is_i_frame = grid(100, 10)
+    times, needed = grid(100, 10)
     chosen = [12.0, 37.0, 62.0, 87.0]
-    assert snap_to_i_frames(chosen, [], times, is_i_frame, 100) == [10.0, 40.0, 60.0, 90.0]
-    assert snap_to_i_frames(chosen, [11.0, 13.0, 61.0], times, is_i_frame, 100) == [12.0, 40.0, 70.0, 90.0]
+    assert snap_to_i_frames(chosen, [], times, needed, 100) == [10.0, 40.0, 60.0, 90.0]
+    assert snap_to_i_frames(chosen, [11.0, 13.0, 61.0], times, needed, 100) == [12.0, 40.0, 70.0, 90.0]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,22 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_video(
         tmp_path_factory.mktemp("film") / "film.mp4", every(40, 1000), gop=50, options={"sc_threshold": "0", "bf": "2"}
     )
+
+
+def test_of_frames_close_to_each_other_the_one_that_needs_the_fewest_packets_is_a_candidate(tmp_path: Path) -> None:
+    stamps = every(40, 1000)
+    path = make_video(tmp_path / "b.mp4", stamps, gop=250, options={"sc_threshold": "0", "bf": "3", "b-adapt": "0"})
+    with OpenVideo(path) as video:
+        depth = video.needed
+        assert (np.flatnonzero(depth == 1) == [0, 250, 500, 750]).all()
+        with av.open(str(path)) as container:
+            order = [round(packet.pts * packet.time_base * RATE) for packet in container.demux(video=0) if packet.size]
+        assert [order.index(rank) % 250 + 1 for rank in range(1000)] == depth.tolist()
+        ranks = [round(frame.timestamp * RATE) for frame in video.candidates(12)]
+        shown = [read_number(frame.image) for frame in video.candidates(12)]
+    assert shown == ranks
+    behind = [depth[rank : rank + 4].min() for rank in ranks]
+    assert depth[ranks].tolist() == behind, "no frame right behind it would have cost less"
 
 
 def one_clip(frames: object, query: str) -> list[Clip]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import random
 import threading
@@ -186,3 +187,33 @@ def test_a_kframes_with_kept_videos_can_be_pickled(film: Path) -> None:
     assert len(copy.kept) == 0
     assert copy.select(film, "1", 2) == kframes.select(film, "1", 2)
     kframes.kept.close()
+
+
+def decoders_at_work() -> int:
+    return sum(thread.name.startswith("kframes-decoder") for thread in threading.enumerate())
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core decodes one group of pictures after the other")
+def test_groups_of_pictures_side_by_side_give_the_frames_of_one_after_the_other(film: Path) -> None:
+    middles = [(place + 0.5) * 0.52 for place in range(22)]  # far apart, so that every group is a run of its own
+    at_work: list[int] = []
+    with OpenVideo(film, kept_bytes=0) as video:
+        before = video.frames_decoded
+        frames = video.frames_at(middles, progress=lambda done, total: at_work.append(decoders_at_work()))
+        assert 100 < video.frames_decoded - before <= LENGTH
+        alone = [video.frames_at([middle])[0] for middle in middles]
+    assert max(at_work) > 1
+    assert decoders_at_work() == 0
+    assert [read_number(frame.image) for frame in frames] == [round(frame.timestamp * 25) for frame in frames]
+    assert [frame.image.tobytes() for frame in frames] == [frame.image.tobytes() for frame in alone]
+
+
+def test_who_stops_half_way_leaves_no_decoder_at_work(film: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with OpenVideo(film) as video:
+        with pytest.raises(KeyboardInterrupt):
+            video.frames_at([(place + 0.5) * 0.52 for place in range(22)], progress=stop)
+        assert decoders_at_work() == 0
+        assert all_right([read(video, 1)])

@@ -183,9 +183,9 @@ def test_what_was_decoded_is_kept_by_rank_and_size_until_there_is_no_room(made: 
         OpenVideo(made("constant.mp4"), kept_bytes=-1)
 
 
-def test_where_i_frames_are_rare_candidates_are_exact(made: Any) -> None:
+def test_where_i_frames_are_rare_candidates_are_near_their_middles(made: Any) -> None:
     with OpenVideo(made("one_i_frame.mp4")) as video:
-        assert numbers(video.candidates(5)) == [0, 18, 30, 42, 54]
+        assert numbers(video.candidates(5)) == [0, 18, 30, 43, 54], "43 needs fewer packets than 42, a B-frame"
 
 
 @pytest.mark.parametrize(("start", "container"), [(0, "mp4"), (1480, "ts")])

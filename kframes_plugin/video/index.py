@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import av
@@ -57,6 +58,17 @@ class FrameIndex:
 
     def __len__(self) -> int:
         return len(self.timestamps)
+
+    @cached_property
+    def needed(self) -> NDArray[np.int64]:
+        """(n,) packets that are read for each frame: from the key that decoding starts at to the frame's own, so 1 for
+        an I-frame; 0 for all where every call decodes from the start of the file."""
+        if not len(self.keys):
+            return np.zeros(len(self), np.int64)
+        key = np.searchsorted(self.keys, self.packets, side="right") - 1
+        while (leads := (key > 0) & (self.key_pts[key] > self.stamps)).any():
+            key -= leads
+        return self.packets - self.keys[key] + 1
 
     def key_of(self, rank: int) -> int:
         """Which key (place in ``keys``) decoding of this frame starts from: the last one before it in the

@@ -266,6 +266,11 @@ class OpenVideo:
         return self._decoder.index.is_key
 
     @property
+    def needed(self) -> NDArray[np.int64]:
+        """(n,) packets that are read to decode each of ``timestamps``: 1 for an I-frame; all 0 where not known."""
+        return self._decoder.index.needed
+
+    @property
     def duration(self) -> float:
         """Seconds."""
         return self._decoder.index.duration
@@ -351,7 +356,7 @@ class OpenVideo:
 
     def _spread(self, count: int, within: Sequence[Span]) -> NDArray[np.int64]:
         """Ranks of min(count, n) candidates: rising, distinct, cheap to decode."""
-        ranks = spread_candidates(count, self.timestamps, self.is_i_frame, self.duration, within)
+        ranks = spread_candidates(count, self.timestamps, self.needed, self.duration, within)
         if not len(ranks):
             raise SpanError(f"{self.path or 'the video'} shows no new frame within {list(within)} s; widen the spans")
         return ranks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Container
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ _TURNS = {
 
 
 class Screen:
-    """How the frames of one video are shown; learned from its first frame.
+    """How the frames of one video are shown; learned from its first frame. Threads may share it.
 
     Attributes:
         width: pixels as displayed, after sample aspect ratio and rotation.
@@ -56,7 +57,7 @@ class Screen:
     """
 
     def __init__(self, first: VideoFrame, pixel_shape: Fraction | None) -> None:
-        self._scaler = VideoReformatter()
+        self._of_thread = threading.local()  # a scaler works for one thread at a time
         self.rotation, self._turn = _turn_of(first)
         self.mirrored = self._turn in _MIRRORS
         self.width, self.height = first.width, first.height
@@ -85,7 +86,9 @@ class Screen:
 
     def _scale(self, frame: VideoFrame, size: Size) -> Image.Image:
         how = "AREA" if _shrinks(frame, size) else "BICUBIC"
-        scaled = self._scaler.reformat(
+        if not hasattr(self._of_thread, "scaler"):
+            self._of_thread.scaler = VideoReformatter()
+        scaled = self._of_thread.scaler.reformat(
             frame, width=size[0], height=size[1], format="rgb24", interpolation=how, threads=1
         )
         return Image.fromarray(scaled.to_ndarray())

@@ -2,6 +2,7 @@
 
 Chosen frames are decoded in runs: from the I-frame a frame depends on to the frame itself, then the decoder is
 drained and the next run begins. A run of one I-frame costs one decoded picture; dense targets make one long run.
+Several runs are decoded side by side, each by one thread: what comes out and the CPU time are the same.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Note
 from kframes_plugin.video.colour import find_hdr
 from kframes_plugin.video.decoder import DamagedError, Limits, Size, VideoFile, VideoInfo
+from kframes_plugin.video.forks import ForkLock
 from kframes_plugin.video.index import (
     NO_STAMP,
     FrameIndex,
@@ -33,7 +35,7 @@ from kframes_plugin.video.mp4_tables import read_mp4_tables
 from kframes_plugin.video.opening import check_duration, check_pixels
 from kframes_plugin.video.picture import Screen, find_oddities, has_alpha
 from kframes_plugin.video.reading import Reading, claims_alpha, is_libvpx, packets_here
-from kframes_plugin.video.runs import Run, plan_runs, tell_cost
+from kframes_plugin.video.runs import Run, count_lanes, count_packets, plan_runs, side_by_side, tell_cost
 from kframes_plugin.video.sources import Source
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class PyAVDecoder:
         self.notes: list[Note] = []
         self.frames_decoded = 0
         self._bad_packets = 0
+        self._told = ForkLock()  # held for counts and notes, which decoders side by side write
         try:
             container, stream, _ = self._reading.shared(threads=1)
             most = int(min(limits.duration * _MAX_FPS, _MAX_PACKETS))
@@ -108,21 +111,29 @@ class PyAVDecoder:
                 raise VideoError(f"{self.path}: decoding it twice gives different frames; convert it to another codec.")
             return
         runs = plan_runs(self.index, ranks)
-        length = sum(run.last - run.first + 1 for run in runs)
-        threads = self._threads if length > _WORTH_THREADS * len(runs) else 1
+        length = count_packets(runs)
         if (text := tell_cost(self.index, len(ranks), length)) and all(n.code != "rare-i-frames" for n in self.notes):
             self._note("rare-i-frames", text)
+        lanes = count_lanes(runs, self.info.width * self.info.height, self._threads)
+        if lanes > 1:
+            yield from side_by_side(lambda run, lane: list(self._run_pictures(run, size, 1, lane)), runs, lanes)
+            return
+        threads = self._threads if length > _WORTH_THREADS * len(runs) else 1
         for run in runs:
-            missing = {int(self.index.stamps[rank]): rank for rank in run.ranks}
-            # at damage, frame threads and passing over lose more frames than need be: then once more without
-            attempts: tuple[tuple[int, set[int] | None], ...] = ((threads, set(missing)), (1, None))
-            for used, only in attempts:
-                for frame in self._decode(self.index, run, used, only) if missing else ():
-                    if frame.pts in missing:
-                        yield missing.pop(frame.pts), self._picture(frame, size)
-            if missing:
-                at = self.index.timestamps[min(missing.values())]
-                raise DamagedError(f"{self.path}: the frame at {at:.3f} s cannot be decoded; the file is damaged.")
+            yield from self._run_pictures(run, size, threads)
+
+    def _run_pictures(self, run: Run, size: Size, threads: int, lane: int = 0) -> Iterator[tuple[int, Image.Image]]:
+        """The pictures of one run."""
+        missing = {int(self.index.stamps[rank]): rank for rank in run.ranks}
+        # at damage, frame threads and passing over lose more frames than need be: then once more without
+        attempts: tuple[tuple[int, set[int] | None], ...] = ((threads, set(missing)), (1, None))
+        for used, only in attempts:
+            for frame in self._decode(self.index, run, used, only, lane) if missing else ():
+                if frame.pts in missing:
+                    yield missing.pop(frame.pts), self._picture(frame, size)
+        if missing:
+            at = self.index.timestamps[min(missing.values())]
+            raise DamagedError(f"{self.path}: the frame at {at:.3f} s cannot be decoded; the file is damaged.")
 
     def every_picture(self, size: Size) -> Iterator[tuple[int, Image.Image]]:
         """See :meth:`kframes_plugin.video.decoder.Decoder.every_picture`."""
@@ -180,8 +191,9 @@ class PyAVDecoder:
     # ---- opening
 
     def _note(self, code: str, text: str) -> None:
-        if (note := Note(code, text)) not in self.notes:
-            self.notes.append(note)
+        with self._told:
+            if (note := Note(code, text)) not in self.notes:
+                self.notes.append(note)
 
     def _note_oddities(self, frame: VideoFrame) -> None:
         for code, text in find_oddities(frame, known={note.code for note in self.notes}).items():
@@ -324,12 +336,12 @@ class PyAVDecoder:
             yield from self._frames(packets_here(container, stream), decoder)
 
     def _decode(
-        self, index: FrameIndex, run: Run, threads: int, wanted: Container[int] | None = None
+        self, index: FrameIndex, run: Run, threads: int, wanted: Container[int] | None = None, lane: int = 0
     ) -> Iterator[VideoFrame]:
         """The frames of one run: all, or at least those with the ``wanted`` time stamps."""
         key_pts, key_dts = int(index.key_pts[run.key]), int(index.key_dts[run.key])
-        packets = islice(self._reading.packets_from(key_pts, key_dts, threads), run.last - run.first + 1)
-        decoder = self._reading.shared(threads).decoder
+        packets = islice(self._reading.packets_from(key_pts, key_dts, threads, lane), run.last - run.first + 1)
+        decoder = self._reading.shared(threads, lane).decoder
         tells_keys = not is_libvpx(decoder)
         latest = NO_STAMP
         for frame in self._frames(_skipping(packets, wanted, decoder), decoder):
@@ -348,10 +360,11 @@ class PyAVDecoder:
                     self._reading.check_size(packet, decoder)
                 frames = decoder.decode(packet)
             except av.FFmpegError:
-                self._bad_packets += 1
-                continue
-            self.frames_decoded += len(frames)
-            yield from frames
+                frames = None
+            with self._told:
+                self._bad_packets += frames is None
+                self.frames_decoded += len(frames or ())
+            yield from frames or ()
 
 
 def _skipping(

@@ -1,4 +1,4 @@
-"""The packets of one file, from its start or from a chosen I-frame on, for any number of decoding threads."""
+"""The packets of one file, from its start or from a chosen I-frame on, for any number of decoders side by side."""
 
 from __future__ import annotations
 
@@ -38,11 +38,14 @@ class Opened(NamedTuple):
 
 
 class Reading:
-    """One video file, opened as often as needed: each number of decoding threads needs its own decoder."""
+    """One video file, opened as often as needed: each decoder has a place of its own in the file.
+
+    A decoder is named by the number of its threads, and by a lane: those of different lanes run side by side.
+    """
 
     def __init__(self, path: str, local: str, limits: Limits) -> None:
         self.path, self.local, self.limits = path, local, limits
-        self._shared: dict[int, Opened] = {}
+        self._shared: dict[tuple[int, int], Opened] = {}  # by threads and lane
         self._passes: list[Opened] = []
         watch(self)
 
@@ -77,13 +80,13 @@ class Reading:
                 self._passes.remove(opened)
                 opened.container.close()
 
-    def shared(self, threads: int, *, fresh: bool = False) -> Opened:
-        """The file that random access works on, opened once for each number of threads; ``fresh``: once more."""
-        if fresh and threads in self._shared:
-            self._shared.pop(threads).container.close()
-        if threads not in self._shared:
-            self._shared[threads] = self.open(threads)
-        return self._shared[threads]
+    def shared(self, threads: int, lane: int = 0, *, fresh: bool = False) -> Opened:
+        """The file that random access works on, opened once for each decoder; ``fresh``: once more."""
+        if fresh and (threads, lane) in self._shared:
+            self._shared.pop((threads, lane)).container.close()
+        if (threads, lane) not in self._shared:
+            self._shared[threads, lane] = self.open(threads)
+        return self._shared[threads, lane]
 
     def check_size(self, packet: Packet[VideoStream], decoder: VideoCodecContext) -> None:
         """What ``max_pixels`` does in FFmpeg's own decoders, for libvpx, which does not know it.
@@ -100,7 +103,7 @@ class Reading:
             opened.container.close()
         self._shared.clear()
 
-    def packets_from(self, pts: int, dts: int, threads: int) -> Packets:
+    def packets_from(self, pts: int, dts: int, threads: int, lane: int = 0) -> Packets:
         """Packets of the shared file from the I-frame with these time stamps on.
 
         Seeks are not trusted (in MPEG-TS they land up to 1 s late): further and further back, at last from the start.
@@ -108,12 +111,12 @@ class Reading:
         Raises:
             DamagedError: the I-frame is not found again.
         """
-        container, stream, decoder = self.shared(threads)
+        container, stream, decoder = self.shared(threads, lane)
         second = int(1 / stream.time_base) if stream.time_base else 0
         back = pts if dts == NO_STAMP else dts
         for target in (pts, back, back - second, back - 10 * second, None):
             if target is None:
-                container, stream, decoder = self.shared(threads, fresh=True)
+                container, stream, decoder = self.shared(threads, lane, fresh=True)
             else:
                 try:
                     container.seek(target, stream=stream)

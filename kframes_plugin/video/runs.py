@@ -1,16 +1,21 @@
-"""Which stretches of packets are decoded for chosen frames, and what that costs."""
+"""Which stretches of packets are decoded for chosen frames, what that costs, and several of them side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from kframes_plugin.video.index import FrameIndex
 
 _BRIDGE = 4  # packets; decoding across a gap of this size costs less than draining and seeking
 _COSTLY, _COSTLY_EACH = 5000, 10  # packets, in all and a frame, above which a note says so: some seconds of 720p
+_LANE_PACKETS = 64  # that each decoder gets at least; one opens the file in 5 to 50 ms
+_LANE_PIXELS = 4 * 1920 * 1088  # of one picture in all decoders together; each holds up to 16 pictures
+Decoded = TypeVar("Decoded")
 
 
 @dataclass
@@ -34,6 +39,34 @@ def plan_runs(index: FrameIndex, ranks: Sequence[int]) -> list[Run]:
         runs[-1].last = max(runs[-1].last, packet)
         runs[-1].ranks.append(rank)
     return runs
+
+
+def count_packets(runs: Sequence[Run]) -> int:
+    """Packets that are read for the runs."""
+    return sum(run.last - run.first + 1 for run in runs)
+
+
+def count_lanes(runs: Sequence[Run], pixels: int, most: int) -> int:
+    """How many decoders the runs are worth, 0 to ``most``, for pictures of so many pixels."""
+    return min(most, len(runs), count_packets(runs) // _LANE_PACKETS, _LANE_PIXELS // pixels)
+
+
+def side_by_side(decode: Callable[[Run, int], list[Decoded]], runs: Sequence[Run], lanes: int) -> Iterator[Decoded]:
+    """What ``decode(run, lane)`` gives for all runs, in their order; lanes 0 to ``lanes`` - 1 work at once."""
+    free = SimpleQueue[int]()
+    for lane in range(lanes):
+        free.put(lane)
+
+    def work(run: Run) -> list[Decoded]:
+        lane = free.get()
+        try:
+            return decode(run, lane)
+        finally:
+            free.put(lane)
+
+    with ThreadPoolExecutor(lanes, "kframes-decoder") as pool:
+        for decoded in pool.map(work, runs):
+            yield from decoded
 
 
 def tell_cost(index: FrameIndex, frames: int, packets: int) -> str:
