@@ -54,7 +54,7 @@ def film(clip: Path) -> Path:
 def test_tables_say_what_the_packets_say(tmp_path: Path, codec: str) -> None:
     short = make_video(tmp_path / "short.mp4", every(40, SECONDS * 25), gop=50, size=(64, 64), codec=codec)
     path = lengthen(short, tmp_path / "long.mp4")
-    reading = Reading(str(path), LIMITS)
+    reading = Reading(str(path), str(path), LIMITS)
     tables = read_mp4_tables(reading)
     container, stream, _ = reading.shared(1, fresh=True)
     packets = read_packets(container, stream, 10**6)
@@ -113,7 +113,7 @@ def test_frames_that_cost_much_for_want_of_i_frames_are_noted(film: Path) -> Non
 def test_tables_that_are_not_sound_or_not_simple_are_not_used(film: Path, tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "changed.mp4"
     change(film, path)
-    reading = Reading(str(path), LIMITS)
+    reading = Reading(str(path), str(path), LIMITS)
     assert reading.shared(1).stream.frames >= LONG or change is fragments
     assert read_mp4_tables(reading) is None
     reading.close()
@@ -130,6 +130,6 @@ def test_a_long_film_cut_short_is_still_read_to_its_true_end(film: Path, tmp_pat
 
 def test_other_containers_and_short_files_are_read_packet_by_packet(clip: Path, tmp_path: Path) -> None:
     for path in (clip, lengthen(clip, tmp_path / "film.mkv")):
-        reading = Reading(str(path), LIMITS)
+        reading = Reading(str(path), str(path), LIMITS)
         assert read_mp4_tables(reading) is None
         reading.close()
