@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("pyarrow")
 pytest.importorskip("openai")
 
-from kframes_training.rows import merge_scenes
+from kframes_training.rows import P2_SCORE, merge_scenes
 from kframes_training.sources.peakclips import prompts
 from kframes_training.sources.peakclips.answers import Unusable, read, schema
 from kframes_training.sources.peakclips.cache import AnswerCache, costs, total
@@ -60,7 +60,8 @@ def test_refinement() -> None:
     rule = Refinement(0.5, 0.5, low=0.0, high=1.0)
     assert refine([5, 5, 1], [1.0, 0.0, 0.5], rule) == [5.0, 3.0, 2.0]
     assert refine([5, 2], [], rule) == [5, 2]
-    assert refine([5, 5, 1], [9.0, 7.0, 7.0], Refinement()) == [5.0, 4.2, 1.0]  # median 7 is worth 1, highest 9 is 5
+    assert refine([5, 5, 1], [9.0, 7.0, 7.0], Refinement()) == [5.0, 3.8, 1.0]  # median 7 is worth 1, highest 9 is 5
+    assert refine([4, 4, 1], [9.0, 7.0, 7.0], Refinement())[0] >= P2_SCORE, "the most alike of the lesser ones"
     assert refine([4, 4], [3.0, 3.0], rule) == [4.5, 4.5]
     assert refine([5, 3], [3.0, 3.0], Refinement(1, 0)) == [5, 3]
 

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("pyarrow")
 pytest.importorskip("openai")
 
+from colour_films import make_film
 from kframes_training.sources.peakclips import store
 from kframes_training.sources.peakclips.building import Plan, build
 from kframes_training.sources.peakclips.checking import check, lines
@@ -100,12 +101,51 @@ def test_sources(films: Path, tmp_path: Path) -> None:
     assert [source.file for source in found] == ["copy.mkv", "film.mp4"]  # a content that is there twice is taken once
     (tmp_path / "b" / "copy.mkv").unlink()
     assert [source.video_id for source in sources([tmp_path / "a", tmp_path / "b"])] == sorted(
-        f"film-{source.sha256[:8]}" for source in sources([one, two])
+        f"film-{source.with_digest().sha256[:8]}" for source in sources([one, two])
     )
     assert sources([tmp_path / "none.mp4"])[0].sha256 == ""
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="there is no video among"):
         sources([tmp_path / "empty"])
+
+
+def test_folders_are_searched_to_their_ends_and_hashed_late(films: Path, tmp_path: Path) -> None:
+    first, second, third = sorted(films.iterdir())
+    for file, place in ((first, "a/b/c"), (second, "."), (third, ".hidden"), (third, "a/.trash")):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, tmp_path / place)
+    found = sources([tmp_path])
+    assert {source.file for source in found} == {first.name, second.name}
+    assert {source.sha256 for source in found} == {""}, "no file is read before its turn"
+    tables = build(found, tmp_path / "out", Plan("oracle", tmp_path / "work", settings=SMALL))
+    assert {video["sha256"] for video in tables["videos"]} == {source.with_digest().sha256 for source in found}
+
+
+def test_one_long_shot_is_parted_evenly(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "lecture.mp4", ("gray", 150), ("red", 30), rate=2)
+    _, spans, colours = find_scenes(str(film), 2.0, 60.0)
+    assert spans == [(0, 50), (50, 100), (100, 150), (150, 180)]
+    assert len(colours) == 4
+    with pytest.raises(ValueError, match="max_scene must be over twice min_scene"):
+        Settings(min_scene=30)
+
+
+class Breaking(SynthOracle):
+    """The oracle, but for one film, of which it breaks."""
+
+    def _answer(self, prompt: Any) -> Any:
+        if prompt.facts["video_id"].endswith(str(SEEDS[1])):
+            raise ZeroDivisionError("a fault of ours")
+        return super()._answer(prompt)
+
+
+def test_a_fault_of_a_step_costs_one_video(films: Path, built: tuple[Path, Tables], tmp_path: Path) -> None:
+    plan = Plan("oracle", tmp_path / "work", settings=SMALL)
+    tables = build(sources([films], "CC0"), tmp_path / "out", plan, annotator=Breaking())
+    [error] = tables["errors"]
+    assert (error["file"], error["kind"]) == (f"synthscenes-{SEEDS[1]}.mp4", "video")
+    assert error["message"] == "ZeroDivisionError: a fault of ours"
+    assert tables["queries"] == [row for row in built[1]["queries"] if row["video_id"] != error["video_id"]]
 
 
 def test_wrong_arguments(films: Path, tmp_path: Path) -> None:
@@ -143,7 +183,7 @@ def test_the_estimate_is_near_what_is_asked(films: Path, tmp_path: Path) -> None
 
 def test_scenes_of_a_file_with_fades(films: Path) -> None:
     video = sample_video(SEEDS[0])
-    duration, spans, colours = find_scenes(str(films / f"synthscenes-{SEEDS[0]}.mp4"), 2.0)
+    duration, spans, colours = find_scenes(str(films / f"synthscenes-{SEEDS[0]}.mp4"), 2.0, 60.0)
     faded = [scene.start for scene in video.scenes if scene.fade]
     assert faded
     assert all(min(abs(cut - start) for start, _ in spans) <= 0.5 for cut in faded)

@@ -8,7 +8,8 @@ questions  {"video_id", "question", "kind", "options": [4], "answer": index, "ev
 stage1     {"video_id", "duration", "task", "query", "start", "end", "clips", "answer"}; task "ground": a caption ->
             its span; "describe": a span -> its caption; "score": (span, query) -> 1 to 5
 stage2     the same; task is the query's kind, "clips" the target
-errors     {"video_id", "file", "step", "item", "message", "answer"}: what could not be had, and the answer
+errors     {"video_id", "file", "step", "item", "kind", "message", "answer"}: what could not be had, and the answer;
+            kind "video": it cannot be read; "server": it failed again and again; "answer": of no use, or refused
 
 Every source makes its rows here. PeakClips fills all keys; SynthScenes the first of videos, queries and questions.
 """
@@ -166,6 +167,7 @@ def _training(
     }
 
 
-def error_row(video_id: str, file: str, step: str, item: str, message: str, answer: str = "") -> Row:
+def error_row(video_id: str, file: str, step: str, item: str, kind: str, message: str, answer: str = "") -> Row:
     """What could not be had: of which video, in which step, for which item, why, and what was answered instead."""
-    return {"video_id": video_id, "file": file, "step": step, "item": item, "message": message, "answer": answer}
+    row = {"video_id": video_id, "file": file, "step": step, "item": item, "kind": kind}
+    return {**row, "message": message, "answer": answer}

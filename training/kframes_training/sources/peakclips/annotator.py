@@ -38,6 +38,10 @@ class ItemError(Exception):
         self.answer = answer
 
 
+class UnansweredError(ItemError):
+    """The server failed at one request again and again: the next build asks for it anew."""
+
+
 class Annotator(Protocol):
     """Two methods; both raise :class:`ItemError` for an answer that cannot be had, :class:`AnnotatorError` for all."""
 

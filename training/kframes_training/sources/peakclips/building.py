@@ -11,7 +11,7 @@ import importlib.metadata
 import json
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,12 +22,14 @@ from kframes_training.sources.peakclips import store
 from kframes_training.sources.peakclips.annotator import Annotator, AnnotatorError, LLMAnnotator, Writer
 from kframes_training.sources.peakclips.cache import AnswerCache, costs, total
 from kframes_training.sources.peakclips.media import Source
-from kframes_training.sources.peakclips.pipeline import TABLES, Tables, Tools, annotate
+from kframes_training.sources.peakclips.pipeline import TABLES, Tables, Tools, annotate, broken
 from kframes_training.sources.peakclips.settings import Settings
 from kframes_training.sources.peakclips.similarity import Similarity, similarity_by_name
 
 ANNOTATORS = "oracle, oracle:NOISE, http(s)://HOST/v1#MODEL, or local:MODEL (a hub id or directory)"
 Progress = Callable[[int, int], None]
+Part = tuple[str, Tables]  # a video's id, and its rows
+TOGETHER = 64  # videos that a worker is given at once
 
 
 @dataclass(frozen=True)
@@ -91,29 +93,38 @@ class VideoWorker:
             self._runner.run(aclose())
         self._runner.close()
 
-    def __call__(self, source: Source) -> Tables:
-        """All rows of a video."""
-        return self._runner.run(self._one(source))
+    def __call__(self, sources: Sequence[Source], done: Callable[[Part], None]) -> None:
+        """Annotate videos, as many together as keep the annotator busy; ``done`` is called with the rows of each.
 
-    def several(self, sources: Sequence[Source], done: Callable[[], None]) -> list[Tables]:
-        """The rows of several videos, which are under way together, so that a server always has enough to do."""
+        A video at which a step breaks costs its own row of errors.
+        """
 
-        async def all_of_them() -> list[Tables]:
-            turn = asyncio.Semaphore(max(2, self.plan.concurrency // 2))
+        async def all_of_them() -> None:
+            turn = asyncio.Semaphore(2 * self.plan.concurrency)  # some wait for their frames
 
-            async def one(source: Source) -> Tables:
+            async def one(source: Source) -> None:
                 async with turn:
-                    tables = await self._one(source)
-                done()
-                return tables
+                    done((source.video_id, await self._one(source)))
 
-            return await asyncio.gather(*map(one, sources))
+            under_way = [asyncio.create_task(one(source)) for source in sources]
+            try:
+                await asyncio.gather(*under_way)
+            finally:  # where one ends the build, the others ask for nothing more
+                for task in under_way:
+                    task.cancel()
+                await asyncio.gather(*under_way, return_exceptions=True)
 
-        return self._runner.run(all_of_them())
+        self._runner.run(all_of_them())
 
     async def _one(self, source: Source) -> Tables:
         given = self.plan.given.get(source.video_id, ())
-        return await annotate(source, given, self.tools, self.plan.settings)
+        try:
+            whole = await asyncio.to_thread(source.with_digest)
+            return await annotate(whole, given, self.tools, self.plan.settings)
+        except AnnotatorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one video in thousands must not end a build of days
+            return broken(source, f"{type(error).__name__}: {error}")
 
 
 def load_annotator(plan: Plan) -> Annotator:
@@ -181,49 +192,70 @@ def build(
         raise ValueError(f"engine must be local or ray, workers at least 1; got {engine!r} and {workers}")
     if (annotator is not None or similarity is not None) and (engine, workers) != ("local", 1):
         raise ValueError("an annotator or similarity of your own works with engine='local' and workers=1")
-    tell = progress if progress is not None else lambda done, of: None
-    if engine == "ray" or workers > 1:
-        parts = list(_told(_run_apart(sources, plan, engine, workers), len(sources), tell))
-    else:
-        with closing(VideoWorker(plan, annotator, similarity)) as worker:
-            parts = _in_this_process(sources, worker, tell)
+    parts: dict[str, Tables] = {}
+
+    def collect(part: Part) -> None:
+        parts.update([part])
+        if progress is not None:
+            progress(len(parts), len(sources))
+
+    about = {
+        "annotator": annotator.id if annotator is not None else plan.annotator,
+        "similarity": similarity.id if similarity is not None else plan.similarity,
+    }
+    try:
+        if engine == "ray" or workers > 1:
+            for part in _run_apart(sources, plan, engine, workers):
+                collect(part)
+        else:
+            with closing(VideoWorker(plan, annotator, similarity)) as worker:
+                worker(sources, collect)
+    except (AnnotatorError, BrokenExecutor, KeyboardInterrupt) as error:
+        if parts:
+            _write(sources, parts, out, plan, about, split, prices)
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        why = str(error) if isinstance(error, AnnotatorError) else f"a worker process died ({error})"
+        kept = f"; the tables of the {len(parts)} finished videos, of {len(sources)}, are in {out}" if parts else ""
+        raise AnnotatorError(f"{why}{kept}") from error
+    return _write(sources, parts, out, plan, about, split, prices)
+
+
+def _write(
+    sources: Sequence[Source],
+    parts: Mapping[str, Tables],
+    out: Path,
+    plan: Plan,
+    used: Mapping[str, str],
+    split: str,
+    prices: tuple[float, float],
+) -> Tables:
+    """Write the data set of the videos that are finished."""
     tables = merge_tables(sources, parts)
     log = costs(plan.cache, *prices)
     write_cost_log(plan.work / "cost.jsonl", log)
     about = {
-        "annotator": annotator.id if annotator is not None else plan.annotator,
-        "similarity": similarity.id if similarity is not None else plan.similarity,
+        **used,
         "seed": plan.seed,
         "settings": asdict(plan.settings),
         "cost": total(log),
+        "unfinished": len(sources) - len(parts),
         "kframes": importlib.metadata.version("kframes"),
     }
     store.write(out, tables, about, split)
     return tables
 
 
-def merge_tables(sources: Sequence[Source], parts: Iterable[tuple[str, Tables]]) -> Tables:
-    """The tables of all videos as one, in the order of the sources."""
-    found = dict(parts)
-    return {table: [row for source in sources for row in found[source.video_id][table]] for table in TABLES}
+def merge_tables(sources: Sequence[Source], parts: Mapping[str, Tables]) -> Tables:
+    """The tables of the finished videos as one, in the order of the sources."""
+    finished = [parts[source.video_id] for source in sources if source.video_id in parts]
+    return {table: [row for tables in finished for row in tables[table]] for table in TABLES}
 
 
 def write_cost_log(path: Path, lines: Sequence[Row]) -> None:
     """One JSON object a line and answer."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-
-
-def _in_this_process(sources: Sequence[Source], worker: VideoWorker, tell: Progress) -> list[tuple[str, Tables]]:
-    done = 0
-
-    def one_more() -> None:
-        nonlocal done
-        done += 1
-        tell(done, len(sources))
-
-    tables = worker.several(sources, one_more)
-    return [(source.video_id, part) for source, part in zip(sources, tables, strict=True)]
 
 
 _worker: VideoWorker | None = None  # of this process
@@ -234,18 +266,31 @@ def _start(plan: Plan) -> None:
     _worker = VideoWorker(plan)
 
 
-def _annotate(source: Source) -> tuple[str, Tables]:
+def _annotate(sources: Sequence[Source]) -> list[Part]:
     assert _worker is not None, "the pool's initializer has run"
-    return source.video_id, _worker(source)
+    parts: list[Part] = []
+    _worker(sources, parts.append)
+    return parts
 
 
-def _in_processes(sources: Sequence[Source], plan: Plan, workers: int) -> Iterator[tuple[str, Tables]]:
+def _in_processes(sources: Sequence[Source], plan: Plan, workers: int) -> Iterator[Part]:
     context = multiprocessing.get_context("spawn")  # a forked child hangs in torch's and libav's threads
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(plan,)) as pool:
-        yield from pool.map(_annotate, sources)
+        try:
+            for done in as_completed([pool.submit(_annotate, group) for group in split_evenly(sources, workers)]):
+                yield from done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _run_apart(sources: Sequence[Source], plan: Plan, engine: str, workers: int) -> Iterable[tuple[str, Tables]]:
+def split_evenly(sources: Sequence[Source], workers: int) -> list[Sequence[Source]]:
+    """The videos in groups that a worker is given at once: at most TOGETHER, and at least two groups a worker."""
+    size = max(1, min(TOGETHER, len(sources) // (2 * workers)))
+    return [sources[first : first + size] for first in range(0, len(sources), size)]
+
+
+def _run_apart(sources: Sequence[Source], plan: Plan, engine: str, workers: int) -> Iterable[Part]:
     if engine != "ray":
         return _in_processes(sources, plan, workers)
     try:
@@ -253,9 +298,3 @@ def _run_apart(sources: Sequence[Source], plan: Plan, engine: str, workers: int)
     except ImportError as error:
         raise AnnotatorError(f"cannot run on Ray: {error}; run: pip install 'kframes[ray]'") from error
     return run_on_ray(sources, plan, workers)
-
-
-def _told(parts: Iterable[tuple[str, Tables]], of: int, tell: Progress) -> Iterator[tuple[str, Tables]]:
-    for done, part in enumerate(parts, 1):
-        tell(done, of)
-        yield part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kframes_plugin.text import printable
 from kframes_training.rows import Row
 from kframes_training.sources.peakclips.building import ANNOTATORS, Plan, Progress, build
 from kframes_training.sources.peakclips.checking import check, lines
@@ -28,6 +29,12 @@ from kframes_training.sources.peakclips.options import (
 from kframes_training.sources.peakclips.pipeline import Tables
 from kframes_training.sources.peakclips.prompts import GIVEN
 from kframes_training.sources.peakclips.store import copy_videos
+
+MISSING = {  # kinds of errors: how many, and of how many videos
+    "video": "{} videos could not be annotated; the others are complete",
+    "server": "{} answers of {} videos are missing, since the server failed; run the build again to get them",
+    "answer": "{} answers of {} videos were of no use, and are left out",
+}
 
 app = typer.Typer(help="Make query-conditioned clip labels from videos of your own.", no_args_is_help=True)
 
@@ -129,14 +136,19 @@ def _given(path: Path | None) -> dict[str, list[Row]]:
 
 
 def _tell(found: list[Source], tables: Tables, out: Path) -> None:
+    """Say what was written and what is missing, with its causes; end with 1 where a video or a server failed."""
     counts = ", ".join(f"{len(rows)} {table}" for table, rows in tables.items())
     typer.echo(f"kframes: wrote {counts} to {out}", err=True)
-    broken = [row for row in tables["errors"] if row["step"] == "scenes"]
-    for row in broken[:5]:
-        typer.echo(f"kframes: {row['file']}: {row['message']}", err=True)
-    if len(broken) == len(found):
-        typer.echo("kframes: none of the videos could be read", err=True)
-        sys.exit(1)
+    by_kind = {kind: [row for row in tables["errors"] if row["kind"] == kind] for kind in MISSING}
+    for kind, rows in by_kind.items():
+        if rows:
+            typer.echo(f"kframes: {MISSING[kind].format(len(rows), len({row['video_id'] for row in rows}))}", err=True)
+        causes = Counter((row["file"], row["message"]) for row in rows)
+        for (file, message), count in causes.most_common(5):
+            times = f" ({count} times)" if count > 1 else ""
+            typer.echo(f"kframes:   {printable(file)}: {printable(message)}{times}", err=True)
+    if by_kind["video"] or by_kind["server"]:
+        raise typer.Exit(1)
 
 
 @contextmanager

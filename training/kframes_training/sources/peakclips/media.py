@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Source:
         video_id: name of the video in all tables: the file's name without its ending; where two files share it, with
             the first digits of their digests behind.
         path: of the file.
-        bytes, sha256: of its content; 0 and "" where it cannot be read.
+        bytes, sha256: of its content; 0 and "" where it cannot be read, "" too until it is needed.
         licence: what is known of its terms, free text.
     """
 
@@ -46,12 +47,18 @@ class Source:
         """The file's name, without its folder."""
         return Path(self.path).name
 
+    def with_digest(self) -> Source:
+        """The same with the digest of its content."""
+        return self if self.sha256 or not self.bytes else replace(self, sha256=_digest(Path(self.path)))
+
 
 def sources(paths: Sequence[str | Path], licence: str = "") -> list[Source]:
     """The videos among files and folders, sorted by their ids; a content that is there twice is taken once.
 
+    Only files of one size or one name are read for it; the digests of the others are taken when their turn comes.
+
     Args:
-        paths: files (whatever their ending) and folders (their files with a video's ending, not deeper).
+        paths: files (whatever their ending) and folders, with all below them but what is hidden (videos' endings).
         licence: of all of them.
 
     Raises:
@@ -59,13 +66,14 @@ def sources(paths: Sequence[str | Path], licence: str = "") -> list[Source]:
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        files += inside
+        files += _find_videos(path) if path.is_dir() else [path]
     if not files:
         raise ValueError(f"there is no video among {', '.join(map(str, paths))}; name files, or folders of files")
+    bytes_of = {file: _size(file) for file in files}
+    same_size, same_name = Counter(bytes_of.values()), Counter(file.stem for file in bytes_of)
     contents: dict[str, tuple[Path, int, str]] = {}
-    for file in files:
-        size, digest = _content(file)
+    for file, size in bytes_of.items():
+        digest = _digest(file) if size and (same_size[size] > 1 or same_name[file.stem] > 1) else ""
         contents.setdefault(digest if digest else str(file), (file, size, digest))
     stems = Counter(file.stem for file, _, _ in contents.values())
     found = [
@@ -75,15 +83,27 @@ def sources(paths: Sequence[str | Path], licence: str = "") -> list[Source]:
     return sorted(found, key=lambda source: source.video_id)
 
 
-def _content(file: Path) -> tuple[int, str]:
+def _find_videos(folder: Path) -> list[Path]:
+    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    return sorted(file for file in found if not any(p.startswith(".") for p in file.relative_to(folder).parts))
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _digest(file: Path) -> str:
     try:
         with file.open("rb") as stream:
-            return file.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest()
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
-        return 0, ""
+        return ""
 
 
-def find_scenes(path: str, min_scene: float) -> tuple[float, list[Span], list[list[float]]]:
+def find_scenes(path: str, min_scene: float, max_scene: float) -> tuple[float, list[Span], list[list[float]]]:
     """Duration in seconds, scenes, and the share of every one of 64 colours in the middle half of each scene.
 
     Raises:
@@ -105,6 +125,7 @@ def find_scenes(path: str, min_scene: float) -> tuple[float, list[Span], list[li
         spans = detect_scenes(watched(video.frames(SEEN)), video.duration, min_scene=min_scene)
         duration = video.duration
     spans = _parted(spans, find_fades(times, brightness, colours), min_scene)
+    spans = [part for span in spans for part in _even_parts(span, max_scene)]
     shares = [_mean_colours(span, np.array(times), colours) for span in spans]
     return duration, spans, shares
 
@@ -116,6 +137,14 @@ def _parted(spans: list[Span], cuts: Sequence[float], min_scene: float) -> list[
         if all(abs(cut - edge) >= min_scene for edge in edges):
             edges.append(cut)
     return list(pairwise(sorted(edges)))
+
+
+def _even_parts(span: Span, longest: float) -> list[Span]:
+    """A span in as few equal parts as make none longer."""
+    start, end = span
+    count = max(1, math.ceil((end - start) / longest))
+    edges = [start + (end - start) * place / count for place in range(count)] + [end]
+    return list(pairwise(edges))
 
 
 def colour_shares(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

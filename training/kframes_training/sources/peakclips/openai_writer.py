@@ -14,7 +14,15 @@ from openai import AsyncOpenAI
 from kframes_plugin.chat.client import KEYS
 from kframes_plugin.chat.dialects import adapt
 from kframes_plugin.chat.images import with_data_urls
-from kframes_training.sources.peakclips.annotator import AnnotatorError, Completion, ItemError, Messages
+from kframes_training.sources.peakclips.annotator import (
+    AnnotatorError,
+    Completion,
+    ItemError,
+    Messages,
+    UnansweredError,
+)
+
+FAILURES = 20  # requests that fail on end, retries and all, before the server is given up
 
 
 class OpenAIWriter:
@@ -63,6 +71,7 @@ class OpenAIWriter:
         key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")
         self._learned: dict[str, Any] = {}  # what this server wants otherwise
         self._client = AsyncOpenAI(base_url=base, api_key=key.strip(), timeout=timeout, max_retries=retries)
+        self._failures = 0  # requests on end
         self._turn = asyncio.Semaphore(concurrency)
 
     async def write(self, messages: Messages, form: dict[str, Any], name: str) -> Completion:
@@ -70,7 +79,8 @@ class OpenAIWriter:
 
         Raises:
             ItemError: the server refuses this request.
-            AnnotatorError: it cannot be reached, lets nobody in, or does not know the model.
+            UnansweredError: it failed at this request, with all retries.
+            AnnotatorError: it cannot be reached, lets nobody in, does not know the model, or fails at every request.
         """
         fields = dict(self.fields)
         if self.json_schema:
@@ -86,13 +96,21 @@ class OpenAIWriter:
                 ) from error
             except openai.APIStatusError as error:
                 if error.status_code >= 500 or error.status_code == 429:
-                    raise AnnotatorError(
-                        f"{self.url} is broken or busy ({_said(error)}); run the build again later"
-                    ) from error
+                    raise self._failure(_said(error)) from error
                 raise ItemError(f"the server refuses the request ({_said(error)})") from error
+            except openai.APITimeoutError as error:
+                raise self._failure(f"no answer within {self._client.timeout:g} s") from error
             except openai.APIConnectionError as error:
                 raise AnnotatorError(f"cannot reach {self.url} ({_said(error)}); does the server run?") from error
+        self._failures = 0
         return self._completion(raw)
+
+    def _failure(self, why: str) -> ItemError | AnnotatorError:
+        """One request that failed with all its retries; many on end are a server that does not work."""
+        self._failures += 1
+        if self._failures >= FAILURES:
+            return AnnotatorError(f"{self.url} failed at {FAILURES} requests on end ({why}); run the build again later")
+        return UnansweredError(f"the server failed at this request again and again ({why})")
 
     async def _create(self, messages: Any, fields: dict[str, Any]) -> Any:
         """The response; fields that the server refuses by name are changed, once each, and so from then on."""

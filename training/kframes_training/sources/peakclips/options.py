@@ -30,6 +30,9 @@ class LabelOptions:
         Settings.grouping
     )
     min_scene: Annotated[float, typer.Option(min=0, help="Shortest scene, seconds.")] = Settings.min_scene
+    max_scene: Annotated[float, typer.Option(help="Longest scene, seconds; a longer one is parted evenly.")] = (
+        Settings.max_scene
+    )
     frames_per_scene: Annotated[int, typer.Option(min=1)] = Settings.frames_per_scene
     frame_size: Annotated[int, typer.Option(min=1, help="Long side, pixels.")] = Settings.frame_size
     queries_per_video: Annotated[float, typer.Option(min=0)] = Settings.queries_per_video
@@ -39,6 +42,7 @@ class LabelOptions:
         """The parameters of the rows."""
         return Settings(
             min_scene=self.min_scene,
+            max_scene=self.max_scene,
             frames_per_scene=self.frames_per_scene,
             frame_size=self.frame_size,
             grouping=self.grouping,

@@ -95,7 +95,7 @@ async def annotate(source: Source, given: Sequence[Row], tools: Tools, settings:
             lambda: steps.questions(source, caption, told, tools.annotator, settings),
         )
     except VideoError as error:
-        return _broken(source, str(error))
+        return broken(source, str(error))
     return make_tables(source, found, told, chapters, caption, judged, alike, posed, keep.errors, settings)
 
 
@@ -105,7 +105,7 @@ async def find_scenes_once(source: Source, folder: Path, settings: Settings) -> 
 
 
 async def _scenes(keep: _Kept, source: Source, settings: Settings) -> list[Row]:
-    return await keep("scenes", settings.min_scene, lambda: steps.scenes(source, settings))
+    return await keep("scenes", [settings.min_scene, settings.max_scene], lambda: steps.scenes(source, settings))
 
 
 async def _similarities(
@@ -136,7 +136,8 @@ class _Kept:
         if kept.get("key") != key or step in self.redo:
             outcome = await work()
             kept = {"key": key, **asdict(outcome)}
-            write_atomically(path, kept)
+            if outcome.is_final:
+                write_atomically(path, kept)
         self.errors += kept["errors"]
         rows: list[Row] = kept["rows"]
         return rows
@@ -174,6 +175,7 @@ def make_tables(
     }
 
 
-def _broken(source: Source, message: str) -> Tables:
+def broken(source: Source, message: str) -> Tables:
+    """The tables of a video that cannot be annotated: one row of errors."""
     nothing: Tables = {table: [] for table in TABLES}
-    return nothing | {"errors": [error_row(source.video_id, source.file, "scenes", "video", message)]}
+    return nothing | {"errors": [error_row(source.video_id, source.file, "scenes", "video", "video", message)]}

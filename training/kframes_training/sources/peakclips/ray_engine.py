@@ -1,4 +1,4 @@
-"""The same steps on Ray Data: one actor a worker (and GPU, for local models), videos handed out one by one.
+"""The same steps on Ray Data: one actor a worker (and GPU, for local models), videos handed out in small groups.
 
 Rows come back as JSON, so that Ray never guesses a type; all actors must see the same work folder.
 """
@@ -14,26 +14,27 @@ from typing import Any
 import numpy as np
 import ray
 
-from kframes_training.sources.peakclips.building import Plan, VideoWorker
+from kframes_training.sources.peakclips.building import Part, Plan, VideoWorker, split_evenly
 from kframes_training.sources.peakclips.media import Source
-from kframes_training.sources.peakclips.pipeline import Tables
 
 
 class _Actor:
-    """A VideoWorker in Ray's form: a batch of one source in, its tables out."""
+    """A VideoWorker in Ray's form: a batch of groups of sources in, their tables out."""
 
     def __init__(self, plan: Plan) -> None:
         self.worker = VideoWorker(plan)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        found = [(source.video_id, self.worker(source)) for source in (_source(text) for text in batch["source"])]
+        found: list[Part] = []
+        for texts in batch["sources"]:
+            self.worker([Source(**fields) for fields in json.loads(str(texts))], found.append)
         return {
             "video_id": np.array([video_id for video_id, _ in found], dtype=object),
             "tables": np.array([json.dumps(tables) for _, tables in found], dtype=object),
         }
 
 
-def run_on_ray(sources: Sequence[Source], plan: Plan, workers: int) -> Iterator[tuple[str, Tables]]:
+def run_on_ray(sources: Sequence[Source], plan: Plan, workers: int) -> Iterator[Part]:
     """(video id, rows) of every video, in any order.
 
     Args:
@@ -41,6 +42,7 @@ def run_on_ray(sources: Sequence[Source], plan: Plan, workers: int) -> Iterator[
         plan: what to do.
         workers: actors, >= 1; with a local model on a GPU each takes one GPU.
     """
+    groups = split_evenly(sources, workers)
     ours = not ray.is_initialized()
     if ours:
         here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": max(workers, 1), "include_dashboard": False}
@@ -48,7 +50,8 @@ def run_on_ray(sources: Sequence[Source], plan: Plan, workers: int) -> Iterator[
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         rows = ray.data.from_items(
-            [{"source": json.dumps(asdict(source))} for source in sources], override_num_blocks=len(sources)
+            [{"sources": json.dumps([asdict(source) for source in group])} for group in groups],
+            override_num_blocks=len(groups),
         )
         gpus = 1 if (plan.device or "").startswith("cuda") else 0
         done = rows.map_batches(
@@ -64,7 +67,3 @@ def run_on_ray(sources: Sequence[Source], plan: Plan, workers: int) -> Iterator[
     finally:
         if ours:
             ray.shutdown()
-
-
-def _source(text: Any) -> Source:
-    return Source(**json.loads(str(text)))

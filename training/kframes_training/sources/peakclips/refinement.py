@@ -22,7 +22,8 @@ class Refinement:
 
     Attributes:
         w_caption, w_similarity: weights of the two, >= 0, not both 0. By default a scene that captions call 5 and
-            pictures 1 gets 4.2 and is no clip, and one that is called 5 stays P1 down to a similarity of 4.5.
+            pictures 1 gets 3.8 and is no clip; one that is called 5 stays P1 down to a similarity worth 4.67; and one
+            that is called 4 becomes P2 where it is the most alike.
         low, high: similarities that are worth 1 and 5; below and above they are worth no less and no more. None: the
             median and the highest of the query's scenes.
         kinds: of the queries that are refined. "order" and "holistic" are not: what comes after the red ball does not
@@ -33,8 +34,8 @@ class Refinement:
         ValueError: a value outside its range.
     """
 
-    w_caption: float = 0.8
-    w_similarity: float = 0.2
+    w_caption: float = 0.7
+    w_similarity: float = 0.3
     low: float | None = None
     high: float | None = None
     kinds: tuple[str, ...] = LOOKED_UP

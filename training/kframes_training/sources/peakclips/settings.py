@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+from kframes_training.sources.peakclips.chapters import THRESHOLDS
 from kframes_training.sources.peakclips.prompts import KINDS
 from kframes_training.sources.peakclips.refinement import Refinement
 
@@ -24,6 +25,7 @@ class Settings:
 
     Attributes:
         min_scene: shortest scene, seconds, >= 0.
+        max_scene: longest scene, seconds; one without a cut that is longer is parted evenly (lectures, one camera).
         frames_per_scene: frames that a scene is described from, >= 1.
         frame_size: their long side, pixels.
         grouping: of scenes into chapters: a key of ``chapters.THRESHOLDS``.
@@ -38,6 +40,7 @@ class Settings:
     """
 
     min_scene: float = 2.0
+    max_scene: float = 60.0
     frames_per_scene: int = 3
     frame_size: int = 448
     grouping: str = "linkage:both"
@@ -51,6 +54,10 @@ class Settings:
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}")
+        if self.grouping not in THRESHOLDS:
+            raise ValueError(f"grouping must be one of {', '.join(THRESHOLDS)}; got {self.grouping!r}")
+        if self.max_scene <= 2 * self.min_scene:
+            raise ValueError(f"max_scene must be over twice min_scene ({self.min_scene:g}); got {self.max_scene:g}")
         if self.queries_per_video > len(KINDS):
             raise ValueError(f"queries_per_video must be at most {len(KINDS)}; got {self.queries_per_video}")
 

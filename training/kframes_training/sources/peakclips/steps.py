@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from kframes_plugin.types import Frame, Span
 from kframes_training.rows import Row, caption_row, error_row, qa_row, spans_in
 from kframes_training.sources.peakclips import prompts
-from kframes_training.sources.peakclips.annotator import Annotator, ItemError
+from kframes_training.sources.peakclips.annotator import Annotator, ItemError, UnansweredError
 from kframes_training.sources.peakclips.answers import Caption, Queries, Questions, Scores
 from kframes_training.sources.peakclips.chapters import group
 from kframes_training.sources.peakclips.media import Source, decode_frames, find_scenes
@@ -32,6 +32,11 @@ class Outcome:
     rows: list[Row] = field(default_factory=list)
     errors: list[Row] = field(default_factory=list)
 
+    @property
+    def is_final(self) -> bool:
+        """Whether another build would find no more: nothing is missing that a server may yet answer."""
+        return all(row["kind"] != "server" for row in self.errors)
+
 
 class _Items:
     """Asks for the items of a step and writes down those that could not be had."""
@@ -43,14 +48,15 @@ class _Items:
         try:
             return await answer
         except ItemError as error:
-            row = error_row(self.source.video_id, self.source.file, self.step, item, str(error), error.answer)
+            kind = "server" if isinstance(error, UnansweredError) else "answer"
+            row = error_row(self.source.video_id, self.source.file, self.step, item, kind, str(error), error.answer)
             self.outcome.errors.append(row)
             return None
 
 
 async def scenes(source: Source, settings: Settings) -> Outcome:
     """video -> [{"start", "end", "duration" of the video, "colours"}]. Raises VideoError."""
-    duration, spans, colours = await asyncio.to_thread(find_scenes, source.path, settings.min_scene)
+    duration, spans, colours = await asyncio.to_thread(find_scenes, source.path, settings.min_scene, settings.max_scene)
     rows = zip(spans, colours, strict=True)
     return Outcome([{"start": a, "end": b, "duration": duration, "colours": shares} for (a, b), shares in rows])
 

@@ -76,7 +76,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "stage1": pa.schema(_TRAINING),
     "stage2": pa.schema(_TRAINING),
-    "errors": pa.schema([(name, pa.string()) for name in ("video_id", "file", "step", "item", "message", "answer")]),
+    "errors": pa.schema(
+        [(name, pa.string()) for name in ("video_id", "file", "step", "item", "kind", "message", "answer")]
+    ),
 }
 
 
@@ -98,7 +100,9 @@ def write(folder: Path, tables: Tables, about: Mapping[str, Any], split: str = "
         parts = [rows[i : i + ROWS_A_FILE] for i in range(0, len(rows), ROWS_A_FILE)] or [[]]
         for number, part in enumerate(parts):
             file = place / f"{split}-{number:05}-of-{len(parts):05}.parquet"
-            pq.write_table(pa.Table.from_pylist(part, SCHEMAS[table]), file)
+            with pq.ParquetWriter(file, SCHEMAS[table]) as writer:
+                if part:  # an empty table has no row group: datasets cannot read one of no rows
+                    writer.write_table(pa.Table.from_pylist(part, SCHEMAS[table]))
     write_atomically(folder / "build.json", {"split": split, "counts": {t: len(tables[t]) for t in TABLES}, **about})
     (folder / "README.md").write_text(_card(folder, tables, about), encoding="utf-8")
 
@@ -123,7 +127,7 @@ def copy_videos(folder: Path, sources: Sequence[Source]) -> None:
     place.mkdir(parents=True, exist_ok=True)
     for source in sources:
         target = place / f"{source.video_id}{Path(source.path).suffix}"
-        if source.sha256 and not (target.is_file() and target.stat().st_size == source.bytes):
+        if source.bytes and not (target.is_file() and target.stat().st_size == source.bytes):
             shutil.copyfile(source.path, target)
 
 
