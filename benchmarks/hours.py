@@ -29,7 +29,7 @@ from typing import Any
 import av
 import numpy as np
 from haystack import letterboxed
-from kframes_training.evaluation.data.drawn import video_on_disk
+from kframes_training.evaluation.drawn import video_on_disk
 from kframes_training.evaluation.metrics.kfs_bench import kfs_scores
 from kframes_training.evaluation.provenance import about_this_run
 from kframes_training.evaluation.statistics import SEED

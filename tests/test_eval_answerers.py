@@ -22,7 +22,7 @@ from kframes_training.evaluation.answerers import (
     prompt,
     read_choice,
 )
-from kframes_training.evaluation.data import Item
+from kframes_training.sources.datasets import Item
 from test_remote import free_port, wait_for
 
 from kframes_plugin.types import Frame

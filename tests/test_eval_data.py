@@ -12,8 +12,8 @@ pytest.importorskip("trl")
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from kframes_training.evaluation.data import READERS, Data, Item, kind_of, read
-from kframes_training.evaluation.data.files import answer_index, plain_options, seconds
+from kframes_training.sources.datasets import READERS, Data, Item, kind_of, read
+from kframes_training.sources.datasets.files import answer_index, plain_options, seconds
 
 Rows = list[dict[str, Any]]
 

@@ -23,7 +23,6 @@ pytest.importorskip("trl")
 from kframes_training.evaluation.answerers import Answer
 from kframes_training.evaluation.baselines import BASELINES
 from kframes_training.evaluation.cli import app
-from kframes_training.evaluation.data import Data, Item
 from kframes_training.evaluation.load import Setup, load_plan
 from kframes_training.evaluation.loop import Outcome, Plan, keep_shard
 from kframes_training.evaluation.loop import run as measure
@@ -38,6 +37,7 @@ from kframes_training.evaluation.selectors import (
 )
 from kframes_training.evaluation.store import Store, make_key
 from kframes_training.evaluation.tables import standard_tables, write_page
+from kframes_training.sources.datasets import Data, Item
 from video_maker import make_video, read_number
 
 from kframes_plugin import Clip, KFrames

@@ -13,9 +13,9 @@ import pytest
 pytest.importorskip("trl")
 
 from kframes_training.evaluation.candidates import MeasuredVideo
-from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.loop import Plan
 from kframes_training.evaluation.scorers import GivenScores, SimilarityScorer
+from kframes_training.sources.datasets import Item
 from test_eval_loop import baseline, run, videos, write_lines  # noqa: F401
 
 from kframes_plugin.video import OpenVideo

@@ -15,12 +15,12 @@ import pytest
 pytest.importorskip("trl")
 
 from kframes_training.evaluation.baselines import BASELINES
-from kframes_training.evaluation.data import read
-from kframes_training.evaluation.data.drawn import make_exam, make_items, name_kind, to_row, video_on_disk
+from kframes_training.evaluation.drawn import make_exam, make_items, name_kind, to_row, video_on_disk
 from kframes_training.evaluation.selectors import end_at_candidates, random_clips, true_clips
 from kframes_training.evaluation.studies import contest, footage, latency, synthscenes
 from kframes_training.evaluation.studies.hard_scores import CHECKS, list_selectors, try_out
 from kframes_training.evaluation.studies.reasons import check_reason, find_scene, holds, read_reason
+from kframes_training.sources.datasets import read
 from kframes_training.sources.synthscenes import SPLITS, sample_video
 from kframes_training.sources.synthscenes.language import Query
 from kframes_training.sources.synthscenes.words import UNKNOWN

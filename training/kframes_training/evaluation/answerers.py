@@ -20,8 +20,8 @@ from kframes_plugin.prompt.styles import STYLES, style_of
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.remote import RemoteSelector
 from kframes_plugin.types import Clip, Cost, Frame
-from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.store import digest_weights
+from kframes_training.sources.datasets import Item
 
 SYNTHSCENES = "synthscenes:"
 NEAR = 2.0  # seconds: subtitles so near to a frame are told with it

@@ -118,9 +118,9 @@ def evaluate(options: argparse.Namespace, *, progress: bool = True) -> tuple[dic
         SelectorError: a model cannot be loaded.
     """
     from kframes_plugin.chat.options import read_options
-    from kframes_training.evaluation.data import read
     from kframes_training.evaluation.load import Setup, load_plan, parse_selectors
     from kframes_training.evaluation.tables import standard_tables
+    from kframes_training.sources.datasets import read
 
     setup = Setup(
         selectors=options.selectors,

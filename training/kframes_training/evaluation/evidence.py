@@ -12,9 +12,9 @@ from kframes_plugin.types import Candidates, Cost, Prediction
 from kframes_plugin.words.options import WordOptions
 from kframes_plugin.words.video_words import VideoWords
 from kframes_training.evaluation.candidates import CandidatePool, MeasuredVideo
-from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.scorers import FrameScores
 from kframes_training.evaluation.selectors import Choice, ClipSelector
+from kframes_training.sources.datasets import Item
 
 
 class ScreenTextSelector(ClipSelector):

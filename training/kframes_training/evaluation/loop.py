@@ -19,11 +19,11 @@ from kframes_plugin.types import Clip, Frame
 from kframes_plugin.video import OpenVideo
 from kframes_training.evaluation.answerers import Answer, Answerer
 from kframes_training.evaluation.candidates import MeasuredVideo
-from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.processes import run_in_processes
 from kframes_training.evaluation.scorers import FrameScores, Scorer, score_items
 from kframes_training.evaluation.selectors import NamedSelector, Pool
 from kframes_training.evaluation.store import ArrayStore, Row, Store, make_key
+from kframes_training.sources.datasets import Item
 
 ANSWER_SIZE = 448  # long side of the frames that an answerer sees, pixels
 TOGETHER = 32  # queries asked at once: what a kill can lose

@@ -11,13 +11,13 @@ from statistics import median
 from typing import Any
 
 from kframes_plugin.types import Clip, Cost
-from kframes_training.evaluation.data import Data, Item
 from kframes_training.evaluation.loop import Outcome, Plan
 from kframes_training.evaluation.metrics import clip_scores, compare, haystack_scores, kfs_scores
 from kframes_training.evaluation.provenance import about_this_run
 from kframes_training.evaluation.scoring import groups_of
 from kframes_training.evaluation.selectors import POOLS
 from kframes_training.evaluation.statistics import MEANS, ByVideo, compare_metric, estimate_metric, plain
+from kframes_training.sources.datasets import Data, Item
 
 RIGHT = "right"
 ABSENT = "absent"

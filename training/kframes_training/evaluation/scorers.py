@@ -18,8 +18,8 @@ from kframes_plugin.selectors.similarity import SimilaritySelector
 from kframes_plugin.types import Candidates, Cost, PredictionKind, Selector
 from kframes_training.evaluation.baselines.common import Floats, unit_rows
 from kframes_training.evaluation.candidates import MeasuredVideo, Size
-from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.store import ArrayStore, describe_file, digest_weights, make_key
+from kframes_training.sources.datasets import Item
 
 COUNTS = ("frames_decoded", "candidates", "model_calls")
 

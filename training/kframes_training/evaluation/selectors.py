@@ -27,9 +27,9 @@ from kframes_plugin.prompt import PromptFormat, parse_clips, write_clips
 from kframes_plugin.types import Candidates, Clip, Cost, Prediction, Selector
 from kframes_training.evaluation.baselines import BLIND
 from kframes_training.evaluation.candidates import CandidatePool, MeasuredVideo, Size
-from kframes_training.evaluation.data import Item
 from kframes_training.evaluation.remembered import Remembered
 from kframes_training.evaluation.scorers import FrameScores
+from kframes_training.sources.datasets import Item
 
 Pool = Literal["candidates", "free"]
 POOLS: tuple[Pool, ...] = ("candidates", "free")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from kframes_plugin.types import Span
 from kframes_training.evaluation.statistics import ByVideo, Estimate, compare_metric, estimate_metric
+from kframes_training.sources.datasets.kfs_bench import GRACE
 
-GRACE = 1.0  # seconds added to the end of every segment
 EXPONENTS = np.arange(11) / 10
 KFS_METRICS = ("kfr", "shr", "bsr", "bds", "ukss")
 

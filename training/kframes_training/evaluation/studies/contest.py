@@ -20,8 +20,7 @@ from kframes_training.evaluation.baselines import BASELINES
 from kframes_training.evaluation.baselines.common import unit_rows
 from kframes_training.evaluation.candidates import MeasuredVideo
 from kframes_training.evaluation.cli import finish, measure
-from kframes_training.evaluation.data import Item
-from kframes_training.evaluation.data.drawn import render_data
+from kframes_training.evaluation.drawn import render_data
 from kframes_training.evaluation.load import Setup, load_plan, make_clip_selector
 from kframes_training.evaluation.loop import Plan
 from kframes_training.evaluation.scorers import FrameScores, ModelScorer
@@ -31,6 +30,7 @@ from kframes_training.evaluation.studies.reasons import measure_reasons, reasons
 from kframes_training.evaluation.studies.synthscenes import add_drawn_options, place_outputs
 from kframes_training.evaluation.tables import Table, budget_table, cost_table, difference_table, group_table
 from kframes_training.nano.model import frame_tokens
+from kframes_training.sources.datasets import Item
 
 KS = (8, 16, 32, 64)
 ONE, SEVERAL = "facts: one scene", "facts: several scenes"

@@ -19,7 +19,6 @@ from typing import Any
 from kframes_plugin.selectors.lite.selector import CANDIDATES, LiteSelector
 from kframes_training.evaluation.baselines import BASELINES, BLIND
 from kframes_training.evaluation.cli import add_run_options, finish, measure
-from kframes_training.evaluation.data import Data, Item
 from kframes_training.evaluation.evidence import ScreenTextSelector
 from kframes_training.evaluation.load import Setup, load_plan
 from kframes_training.evaluation.loop import Plan
@@ -27,6 +26,7 @@ from kframes_training.evaluation.scorers import load_scorer
 from kframes_training.evaluation.selectors import ClipSelector, ScoreSelector
 from kframes_training.evaluation.studies.synthscenes import place_outputs
 from kframes_training.evaluation.tables import Table, budget_table, cost_table
+from kframes_training.sources.datasets import Data, Item
 
 KS = (8, 16, 32, 64)
 GROUPS = ("clips under a minute", "long videos", "haystacks", "haystacks, several spans")

@@ -16,7 +16,7 @@ from kframes_plugin.kframes import KFrames
 from kframes_plugin.selectors.load import load_selector
 from kframes_plugin.types import PREDICTION_KINDS
 from kframes_training.evaluation.cli import finish, measure
-from kframes_training.evaluation.data.drawn import render_data
+from kframes_training.evaluation.drawn import render_data
 from kframes_training.evaluation.load import make_clip_selector
 from kframes_training.evaluation.loop import Plan
 from kframes_training.evaluation.store import digest_weights

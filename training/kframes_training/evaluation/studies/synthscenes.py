@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kframes_training.evaluation.cli import add_run_options, finish, measure
-from kframes_training.evaluation.data.drawn import render_data
+from kframes_training.evaluation.drawn import render_data
 from kframes_training.evaluation.load import Setup, load_plan
 from kframes_training.evaluation.tables import (
     Table,

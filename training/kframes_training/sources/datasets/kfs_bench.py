@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from kframes_plugin.types import Span
-from kframes_training.evaluation.data import longvideobench, videomme
-from kframes_training.evaluation.data.files import Row, read_rows, seconds
-from kframes_training.evaluation.data.items import Data
-from kframes_training.evaluation.metrics.kfs_bench import GRACE
+from kframes_training.sources.datasets import longvideobench, videomme
+from kframes_training.sources.datasets.files import Row, read_rows, seconds
+from kframes_training.sources.datasets.items import Data
+
+GRACE = 1.0  # seconds added to the end of every segment
 
 
 def read(file: Path, videos: Path, *, questions: Path) -> Data:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from kframes_training.evaluation.data.files import (
+from kframes_training.sources.datasets.files import (
     Row,
     answer_index,
     find_video,
@@ -20,7 +20,7 @@ from kframes_training.evaluation.data.files import (
     plain_options,
     read_rows,
 )
-from kframes_training.evaluation.data.items import Data, Item
+from kframes_training.sources.datasets.items import Data, Item
 
 GROUPS = ("duration", "domain", "sub_category", "task_type")
 

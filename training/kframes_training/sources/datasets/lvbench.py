@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from kframes_plugin.types import Span
-from kframes_training.evaluation.data.files import (
+from kframes_training.sources.datasets.files import (
     Row,
     answer_index,
     find_video,
@@ -20,7 +20,7 @@ from kframes_training.evaluation.data.files import (
     read_rows,
     seconds,
 )
-from kframes_training.evaluation.data.items import Data, Item
+from kframes_training.sources.datasets.items import Data, Item
 
 _OPTION = re.compile(r"^\s*\(([A-Z])\)\s*", re.MULTILINE)
 

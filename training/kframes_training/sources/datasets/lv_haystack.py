@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kframes_plugin.prompt.choices import LETTERS
-from kframes_training.evaluation.data.files import (
+from kframes_training.sources.datasets.files import (
     Row,
     answer_index,
     find_video,
@@ -20,7 +20,7 @@ from kframes_training.evaluation.data.files import (
     numbered,
     read_rows,
 )
-from kframes_training.evaluation.data.items import Data, Item
+from kframes_training.sources.datasets.items import Data, Item
 
 
 def read(file: Path, videos: Path) -> Data:

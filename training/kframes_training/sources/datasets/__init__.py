@@ -4,7 +4,6 @@ items.py        Item, Data: the words
 files.py        what readers share
 own.py          a simple JSONL of one's own
 videomme.py, mlvu.py, lvbench.py, longvideobench.py         questions with options
-drawn.py        the command: held-out SynthScenes videos as a file of one's own
 kfs_bench.py, lv_haystack.py, qvhighlights.py, charades_sta.py      with true scenes, frames or moments
 """
 
@@ -14,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kframes_training.evaluation.data import (
+from kframes_training.sources.datasets import (
     charades_sta,
     kfs_bench,
     longvideobench,
@@ -25,8 +24,8 @@ from kframes_training.evaluation.data import (
     qvhighlights,
     videomme,
 )
-from kframes_training.evaluation.data.files import Row, read_rows
-from kframes_training.evaluation.data.items import Data, Item, Subtitle
+from kframes_training.sources.datasets.files import Row, read_rows
+from kframes_training.sources.datasets.items import Data, Item, Subtitle
 
 __all__ = ["READERS", "Data", "Item", "Subtitle", "kind_of", "read"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kframes_plugin.prompt.choices import LETTERS
-from kframes_training.evaluation.data.items import Data, Item
+from kframes_training.sources.datasets.items import Data, Item
 
 Row = dict[str, Any]
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")

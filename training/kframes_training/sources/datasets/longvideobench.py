@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kframes_training.evaluation.data.files import (
+from kframes_training.sources.datasets.files import (
     Row,
     answer_index,
     find_video,
@@ -22,7 +22,7 @@ from kframes_training.evaluation.data.files import (
     read_rows,
     seconds,
 )
-from kframes_training.evaluation.data.items import Data, Item, Subtitle
+from kframes_training.sources.datasets.items import Data, Item, Subtitle
 
 GROUPS = ("duration_group", "question_category", "topic_category", "level")
 OPTIONS = 5

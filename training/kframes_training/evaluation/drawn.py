@@ -1,6 +1,6 @@
 """Held-out SynthScenes videos, encoded as real H.264 files, with every query and question about them. The command
 
-    python -m kframes_training.evaluation.data.drawn --videos 20 --out drawn
+    python -m kframes_training.evaluation.drawn --videos 20 --out drawn
     kframes eval --data drawn/questions.jsonl --selectors kframes,uniform,oracle --out r.json
 
 writes them with their true spans as a file of one's own, for ``kframes eval`` without a network.
@@ -24,8 +24,8 @@ from typing import Any
 from tqdm import tqdm
 
 from kframes_plugin.types import Clip
-from kframes_training.evaluation.data.items import Data, Item
 from kframes_training.evaluation.processes import run_in_processes
+from kframes_training.sources.datasets.items import Data, Item
 from kframes_training.sources.synthscenes import (
     SPLITS,
     Query,

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kframes_training.evaluation.data.files import Row, answer_index, find_video, gathered, numbered, read_rows
-from kframes_training.evaluation.data.items import Data, Item
+from kframes_training.sources.datasets.files import Row, answer_index, find_video, gathered, numbered, read_rows
+from kframes_training.sources.datasets.items import Data, Item
 
 FIELDS = ("id", "video", "query", "question", "options", "answer", "spans", "scenes", "points", "duration", "groups")
 
