@@ -133,9 +133,9 @@ def select(
             said = _transcript(transcript, speech, language, progress)
             words: WordArguments = {"transcript": said, "language": language, "ocr": ocr}
             selection = kframes.select(opened, query, k, within=spans, progress=progress, **words)
-    if out is not None:
-        selection.save(out, report=True)
-        typer.echo(f"kframes: wrote {len(selection.frames)} frames and report.html to {out}", err=True)
+        if out is not None:  # while the video is open: the report shows frames that it keeps
+            selection.save(out, report=True)
+            typer.echo(f"kframes: wrote {len(selection.frames)} frames and report.html to {out}", err=True)
     typer.echo(json.dumps(selection.to_dict(), indent=1, ensure_ascii=False) if as_json else _text(selection))
 
 

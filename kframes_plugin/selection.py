@@ -17,6 +17,7 @@ from kframes_plugin.keyframes import (
     KEYFRAME_CODES,
     SamplingOptions,
     check_request,
+    choose_times,
     log_notes,
     take_keyframes,
     with_strategy,
@@ -24,6 +25,7 @@ from kframes_plugin.keyframes import (
 from kframes_plugin.output.messages import answer_lines, chat_messages, vllm_data
 from kframes_plugin.prompt.lines import TOKENS, write_transcript
 from kframes_plugin.prompt.styles import video_metadata
+from kframes_plugin.text import printable
 from kframes_plugin.types import Clip, Cost, Frame, Line, Note, Span, Strategy
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.open_video import find_open
@@ -269,15 +271,35 @@ class Selection:
 
     def contact_sheet(self, columns: int = 4, width: int = 320) -> Image.Image:
         """All keyframes on one sheet, each with its time and clip; ``width`` is that of one picture in pixels."""
-        from kframes_plugin.output.report import contact_sheet
+        from kframes_plugin.output.contact_sheet import contact_sheet
 
         return contact_sheet(self, columns, width)
 
     def to_html(self, path: str | Path) -> Path:
-        """Write one self-contained HTML page: timeline, clips with reasons, keyframes, cost and notes."""
-        from kframes_plugin.output.report import write_html
+        """Write the report: one HTML file without network, that shows what was found and re-allocates any k itself.
 
-        return write_html(self, path)
+        The video is opened again for small pictures of the frames that other k show, unless its session is still open.
+        Where it is gone, or is another one by now, the page shows the frames of this k alone and says so.
+
+        Raises:
+            KFramesError: it cannot be written.
+        """
+        from kframes_plugin.output.report.page import write_html
+
+        try:
+            with self._opened() as video:
+                self._check_same(video)
+                return write_html(self, path, video)
+        except VideoError as error:
+            note = Note("no-slider", f"the report shows k = {self.k} alone: {error}")
+        log_notes(self.video, [note])
+        return write_html(replace(self, notes=(*self.notes, note)), path, None)
+
+    def _check_same(self, video: OpenVideo) -> None:
+        """Raise VideoError where the video does not give the frames of this selection."""
+        again = choose_times(video, self.clips, self.k, self.sampling, nearest=self.nearest, scenes=self.scenes)[0]
+        if again != self.timestamps:
+            raise VideoError(f"{printable(self.video)}: opened again, it does not give the frames of this selection")
 
 
 def _plain_frame(frame: Frame) -> dict[str, Any]:

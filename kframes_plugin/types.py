@@ -148,6 +148,7 @@ NOTE_CODES: Mapping[str, str] = {
     "transcript-pictures": "the subtitles in the file are pictures, not text",
     "text-cut": "text on screen was read on fewer pictures than changed",
     "retrieved": "a cheap scorer named windows of the video, and most candidates lie in these",
+    "no-slider": "a report shows the frames of one k alone, as the video cannot be opened again",
     "selector": "said by a selector of your own, as a plain string",
 }
 

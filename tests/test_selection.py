@@ -14,7 +14,8 @@ from drawn_film import SAMPLE
 from PIL import Image
 
 from kframes_plugin import Clip, KFrames, KFramesError, Prediction, Selection
-from kframes_plugin.output.report import clock, contact_sheet
+from kframes_plugin.output.contact_sheet import contact_sheet
+from kframes_plugin.output.messages import clock
 from kframes_plugin.output.timeline import timeline_svg
 
 CLIPS = [Clip(12, 18, "P1", "a green <square> & sand", 0.9), Clip(36, 42, "P2", "a black square $x$")]
@@ -116,23 +117,25 @@ def test_html_is_one_sound_page_with_everything_escaped(selection, tmp_path):
     reader = _Tags()
     reader.feed(page)
     assert not reader.open, f"left open: {reader.open}"
-    assert reader.images == 9
+    assert reader.images == 9 + 1, "the frames, and the viewer's empty one"
     assert "a green &lt;square&gt; &amp; sand" in page
     assert "a &lt;b&gt;square&lt;/b&gt; for $5 视频" in page
     assert "repaired" in page
     assert not [source for source in reader.sources if not source.startswith("data:")], "nothing from outside"
+    assert reader.scripts == 3, "data, allocation, page"
 
 
 class _Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.images = 0
+        self.images = self.scripts = 0
         self.sources: list[str] = []
 
     def handle_starttag(self, tag, attrs):
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "input"):
             self.open.append(tag)
+        self.scripts += tag == "script"
         if tag == "img":
             self.images += 1
         self.sources += [value for name, value in attrs if name == "src"]

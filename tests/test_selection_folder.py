@@ -240,7 +240,9 @@ def test_a_page_of_a_loaded_selection_holds_no_live_text(tmp_path: Path) -> None
         change(folder, set_at(*path, value=evil))
     change(folder, set_at("cost", "seconds", value={evil: 1.0}))
     page = Selection.load(folder).to_html(tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "<script" not in page
+    assert page.count("<script") == 3, "our own"
+    assert "alert(1)</script>" not in page
+    assert "</svg><" not in page
     assert "\x1b" not in page
 
 

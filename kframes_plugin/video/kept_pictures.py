@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +36,14 @@ class KeptPictures:
                 self._pictures.move_to_end((rank, size))
                 found[rank] = picture
         return found
+
+    def find_largest(self, ranks: Collection[int]) -> dict[int, Image.Image]:
+        """The largest picture that is kept of each of these ranks, of any size, by rank."""
+        largest: dict[int, Image.Image] = {}
+        for (rank, _), picture in self._pictures.items():
+            if rank in ranks and (rank not in largest or picture.width > largest[rank].width):
+                largest[rank] = picture
+        return largest
 
     def keep(self, rank: int, size: Size, picture: Image.Image) -> None:
         """Keep one more picture; the ones that were not used for longest go if there is no room."""

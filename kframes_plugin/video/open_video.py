@@ -216,6 +216,20 @@ class OpenVideo:
         ranks, pictures = self._pictures(lambda: self._on_screen(times), self._size(size), progress, keep)
         return [self._frame(rank, pictures[rank]) for rank in ranks]
 
+    def kept_pictures(self, timestamps: Sequence[float]) -> dict[float, Image.Image]:
+        """The pictures that are kept of the frames on screen at these times, by time; nothing is decoded.
+
+        Args:
+            timestamps: seconds in [0, duration).
+
+        Returns:
+            Of each frame the largest one, of whatever size; frames of which none is kept are missing.
+        """
+        ranks = dict(zip(timestamps, self._on_screen(np.asarray(timestamps, np.float64)).tolist(), strict=True))
+        with self._lock:
+            found = self._kept.find_largest(set(ranks.values()))
+        return {time: found[rank] for time, rank in ranks.items() if rank in found}
+
     def frames(self, size: Size = None) -> Iterator[Frame]:
         """Every frame in time order, in one sequential pass that keeps one frame at a time.
 

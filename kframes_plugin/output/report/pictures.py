@@ -1,0 +1,97 @@
+"""Which pictures a report holds: those of the frames that any k can show, as far as little decoding gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kframes_plugin.chat.images import data_url, jpeg
+from kframes_plugin.keyframes import choose_times
+
+if TYPE_CHECKING:
+    from kframes_plugin.selection import Selection
+    from kframes_plugin.types import Strategy
+    from kframes_plugin.video import OpenVideo
+
+MOST_K = 64  # of the slider, where the selection has no more itself
+# Characters of all pictures of a page, and of the large ones. The rest is some 300 kB, so a page stays below 5 MB.
+BYTES, LARGE_BYTES = 4_500_000, 2_500_000
+SIDES = (960, 640, 480, 320, 200)  # long side of the frames of the chosen k, the largest that fits
+SMALL_SIDE, SMALL_QUALITY = 176, 60
+# What decoding may cost, in frames of 1280 x 720 that depend on others (1.6 ms each); an I-frame, with its seek, is as
+# four (6 ms). So the pictures of a page take about a second, whatever the video.
+BUDGET, I_FRAME, PIXELS = 700.0, 4.0, 1280 * 720
+
+
+def large_pictures(selection: Selection) -> list[str]:
+    """The frames of the selection as data URLs of JPEGs, as large as fits: mostly 960 pixels for 8, 480 for 64."""
+    for side in SIDES:
+        room, pictures = LARGE_BYTES, []
+        for frame in selection.frames:
+            pictures.append(data_url(jpeg(frame.image, long_side=side, quality=75)))
+            room -= len(pictures[-1])
+            if room < 0 and side > SIDES[-1]:
+                break
+        else:
+            return pictures
+    return pictures
+
+
+def small_pictures(selection: Selection, video: OpenVideo, room: int) -> list[tuple[float, str]]:
+    """(time, data URL) of the other frames that some k can show, in time order; all together in so many bytes.
+
+    Those of the selection's own strategy come first, then those of uniform sampling, each from small k to large. Frames
+    that an open session keeps cost nothing. Of the others as many are decoded as the budget allows.
+    """
+    own = set(selection.timestamps)
+    union = [time for time in dict.fromkeys(_union(selection, video)) if time not in own]
+    kept = video.kept_pictures(union)
+    decoded = list(_affordable([time for time in union if time not in kept], video))
+    frames = video.frames_at(decoded, size=SMALL_SIDE, keep=False)
+    pictures = kept | {time: frame.image for time, frame in zip(decoded, frames, strict=True)}
+    held = {}
+    for time in (time for time in union if time in pictures):
+        held[time] = data_url(jpeg(pictures[time], long_side=SMALL_SIDE, quality=SMALL_QUALITY))
+        room -= len(held[time])
+        if room < 0:
+            held.popitem()
+            break
+    return sorted(held.items())
+
+
+def _union(selection: Selection, video: OpenVideo) -> Iterable[float]:
+    """The times of the frames of every k: those of the selection's strategy, then uniform; with repeats."""
+    strategies: tuple[Strategy, Strategy] = (selection.sampling.strategy, "uniform")
+    return chain.from_iterable(
+        choose_times(
+            video,
+            selection.clips,
+            k,
+            replace(selection.sampling, strategy=strategy),
+            nearest=selection.nearest,
+            scenes=selection.scenes,
+        )[0]
+        for strategy in strategies
+        for k in range(1, MOST_K + 1)
+    )
+
+
+def _affordable(times: Iterable[float], video: OpenVideo) -> Iterator[float]:
+    """Those of the times whose frames the budget pays for, in order; frames of one I-frame share what is decoded."""
+    starts: NDArray[np.int64] = np.flatnonzero(video.is_i_frame)
+    pixels = video.width * video.height / PIXELS
+    left, reached = BUDGET, dict[int, int]()
+    for time in times:
+        rank = int(np.searchsorted(video.timestamps, time))
+        place = int(np.searchsorted(starts, rank, side="right")) - 1
+        start = int(starts[place]) if place >= 0 else 0
+        cost = max(0, rank - reached.get(start, start)) + (0 if start in reached else I_FRAME)
+        if cost * pixels <= left:
+            left -= cost * pixels
+            reached[start] = max(rank, reached.get(start, start))
+            yield time
