@@ -98,9 +98,9 @@ def test_costly_videos_get_fewer_pictures(tmp_path: Path) -> None:
 
     with OpenVideo(path) as video:
         times = [float(time) for time in video.timestamps[::100]]
-        assert list(pictures._affordable(times, video)) == times
+        assert pictures._affordable(times, video) == times
         large = _LargeVideo(video)
-        paid = list(pictures._affordable(times, large))
+        paid = pictures._affordable(times, large)
         assert paid == times[: len(paid)]
         assert max(paid) * 8 <= pictures.BUDGET / 9
 

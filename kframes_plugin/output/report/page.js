@@ -4,7 +4,6 @@
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
-  const NEAR = 2; // seconds by which a picture of the same scene may stand in for one that the page does not hold
   const data = JSON.parse(document.getElementById("data").textContent);
   const find = (selector, root = document) => root.querySelector(selector);
   const controls = find("#controls");
@@ -14,6 +13,8 @@
   const grid = find("#frames");
   const own = [...grid.querySelectorAll("img")].map((image) => image.getAttribute("src"));
   const film = data.film;
+  // Seconds by which a picture of the same scene may stand in for one that the page does not hold.
+  const near = Math.max(2, film.duration / 600);
   const state = { mode: "asked", frames: [], open: -1, playable: false };
 
   // ---- small things
@@ -80,11 +81,11 @@
   function pictureAt(time) {
     if (film.pictures.has(time)) return { url: film.pictures.get(time), time };
     const place = lastUpTo(film.kept, time);
-    const near = [film.kept[place], film.kept[place + 1]].filter(
-      (other) => other !== undefined && Math.abs(other - time) <= NEAR && sceneOf(other) === sceneOf(time),
+    const others = [film.kept[place], film.kept[place + 1]].filter(
+      (other) => other !== undefined && Math.abs(other - time) <= near && sceneOf(other) === sceneOf(time),
     );
-    if (!near.length) return null;
-    const best = near.reduce((a, b) => (Math.abs(a - time) <= Math.abs(b - time) ? a : b));
+    if (!others.length) return null;
+    const best = others.reduce((a, b) => (Math.abs(a - time) <= Math.abs(b - time) ? a : b));
     return { url: film.pictures.get(best), time: best };
   }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from kframes_plugin.chat.images import data_url, jpeg
 from kframes_plugin.keyframes import choose_times
@@ -22,24 +23,32 @@ MOST_K = 64  # of the slider, where the selection has no more itself
 # Characters of all pictures of a page, and of the large ones. The rest is some 300 kB, so a page stays below 5 MB.
 BYTES, LARGE_BYTES = 4_500_000, 2_500_000
 SIDES = (960, 640, 480, 320, 200)  # long side of the frames of the chosen k, the largest that fits
+SAMPLED = 6  # frames that tell how large all will be
 SMALL_SIDE, SMALL_QUALITY = 176, 60
 # What decoding may cost, in frames of 1280 x 720 that depend on others (1.6 ms each); an I-frame, with its seek, is as
-# four (6 ms). So the pictures of a page take about a second, whatever the video.
-BUDGET, I_FRAME, PIXELS = 700.0, 4.0, 1280 * 720
+# four (6 ms). So the pictures of a page take a second at most, whatever the video. Cheap frames come before others.
+BUDGET, I_FRAME, CHEAP, PIXELS = 500.0, 4.0, 8.0, 1280 * 720
 
 
 def large_pictures(selection: Selection) -> list[str]:
     """The frames of the selection as data URLs of JPEGs, as large as fits: mostly 960 pixels for 8, 480 for 64."""
+    images = selection.images
     for side in SIDES:
-        room, pictures = LARGE_BYTES, []
-        for frame in selection.frames:
-            pictures.append(data_url(jpeg(frame.image, long_side=side, quality=75)))
-            room -= len(pictures[-1])
-            if room < 0 and side > SIDES[-1]:
-                break
-        else:
-            return pictures
+        sample = [_shrunk(image, side) for image in images[:: -(-len(images) // SAMPLED)]]
+        if sum(map(len, sample)) * len(images) > LARGE_BYTES * len(sample) and side > SIDES[-1]:
+            continue
+        pictures = [_shrunk(image, side) for image in images]
+        if sum(map(len, pictures)) <= LARGE_BYTES:
+            break
     return pictures
+
+
+def _shrunk(image: Image.Image, side: int, quality: int = 75) -> str:
+    """A picture as data URL of a JPEG of that long side at most."""
+    scale = min(1.0, side / max(image.size))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    small = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.5)
+    return data_url(jpeg(small, long_side=None, quality=quality))
 
 
 def small_pictures(selection: Selection, video: OpenVideo, room: int) -> list[tuple[float, str]]:
@@ -51,12 +60,12 @@ def small_pictures(selection: Selection, video: OpenVideo, room: int) -> list[tu
     own = set(selection.timestamps)
     union = [time for time in dict.fromkeys(_union(selection, video)) if time not in own]
     kept = video.kept_pictures(union)
-    decoded = list(_affordable([time for time in union if time not in kept], video))
+    decoded = _affordable([time for time in union if time not in kept], video)
     frames = video.frames_at(decoded, size=SMALL_SIDE, keep=False)
     pictures = kept | {time: frame.image for time, frame in zip(decoded, frames, strict=True)}
     held = {}
     for time in (time for time in union if time in pictures):
-        held[time] = data_url(jpeg(pictures[time], long_side=SMALL_SIDE, quality=SMALL_QUALITY))
+        held[time] = _shrunk(pictures[time], SMALL_SIDE, SMALL_QUALITY)
         room -= len(held[time])
         if room < 0:
             held.popitem()
@@ -81,17 +90,22 @@ def _union(selection: Selection, video: OpenVideo) -> Iterable[float]:
     )
 
 
-def _affordable(times: Iterable[float], video: OpenVideo) -> Iterator[float]:
-    """Those of the times whose frames the budget pays for, in order; frames of one I-frame share what is decoded."""
+def _affordable(times: Sequence[float], video: OpenVideo) -> list[float]:
+    """Those of the times whose frames the budget pays for; frames of one I-frame share what is decoded.
+
+    Cheap ones are served first, in order, then the others, in order.
+    """
     starts: NDArray[np.int64] = np.flatnonzero(video.is_i_frame)
     pixels = video.width * video.height / PIXELS
-    left, reached = BUDGET, dict[int, int]()
-    for time in times:
-        rank = int(np.searchsorted(video.timestamps, time))
-        place = int(np.searchsorted(starts, rank, side="right")) - 1
-        start = int(starts[place]) if place >= 0 else 0
-        cost = max(0, rank - reached.get(start, start)) + (0 if start in reached else I_FRAME)
-        if cost * pixels <= left:
-            left -= cost * pixels
-            reached[start] = max(rank, reached.get(start, start))
-            yield time
+    left, reached, paid = BUDGET, dict[int, int](), set[float]()
+    for most in (CHEAP, BUDGET):
+        for time in times:
+            rank = int(np.searchsorted(video.timestamps, time))
+            place = int(np.searchsorted(starts, rank, side="right")) - 1
+            start = int(starts[place]) if place >= 0 else 0
+            cost = max(0, rank - reached.get(start, start)) + (0 if start in reached else I_FRAME)
+            if time not in paid and cost <= most and cost * pixels <= left:
+                left -= cost * pixels
+                reached[start] = max(rank, reached.get(start, start))
+                paid.add(time)
+    return [time for time in times if time in paid]
