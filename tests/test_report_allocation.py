@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
+import zlib
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +20,7 @@ from kframes_plugin import Clip
 from kframes_plugin.clips.allocation import Allocation
 from kframes_plugin.clips.geometry import check_spans, overlaps
 from kframes_plugin.keyframes import SamplingOptions, choose_times
-from kframes_plugin.output.report.clock import pack_runs, pack_times
+from kframes_plugin.output.report.clock import pack_counts, pack_runs, pack_times
 from kframes_plugin.types import STRATEGIES
 
 JS = Path(__file__).parents[1] / "kframes_plugin/output/report/allocation.js"
@@ -33,7 +35,11 @@ def random_film(seed: int) -> tuple[SimpleNamespace, dict[str, Any], SamplingOpt
     times = np.concatenate([[0.0], np.cumsum(gaps)])
     times, duration = times[:-1], float(times[-1])
     is_i_frame = rng.random(count) < rng.choice([0, 0.003, 0.02, 0.1, 1])
-    video = SimpleNamespace(timestamps=times, is_i_frame=is_i_frame, duration=duration)
+    needed = np.arange(count) - np.maximum.accumulate(np.where(is_i_frame, np.arange(count), 0)) + 1
+    if rng.random() < 0.7:  # B-frames need the frame behind them too
+        needed = np.where((needed % 3 == 1) | is_i_frame, needed, needed + 2 - needed % 2)
+    needed = needed * is_i_frame.any()
+    video = SimpleNamespace(timestamps=times, needed=needed, duration=duration)
     cuts = np.unique(np.concatenate([[0.0], rng.uniform(0, duration, rng.integers(0, 40)), [duration]])).tolist()
     scenes = list(pairwise(cuts))
     spans = check_spans(random_spans(rng, int(rng.integers(0, 3)), duration)) if rng.random() < 0.3 else ()
@@ -74,7 +80,7 @@ def as_film(video: Any, found: dict[str, Any], options: SamplingOptions) -> dict
         "scenes": found["scenes"],
         "spans": options.within,
         "times": video.timestamps.tolist(),
-        "iFrames": np.flatnonzero(video.is_i_frame).tolist(),
+        "needed": video.needed.tolist(),
         "duration": video.duration,
         "settings": asdict(options.allocation),
         "exact": options.exact,
@@ -124,6 +130,14 @@ def test_times_are_packed_exactly_and_small(ticks: tuple[int, int], gaps: list[i
 def test_times_of_no_clock_stay_seconds() -> None:
     times = np.concatenate([[0.0], np.cumsum(np.random.default_rng(0).exponential(1, 200))])
     assert unpack(pack_times(times)) == times.tolist()
+
+
+def test_counts_are_packed_small_and_come_back() -> None:
+    counts = np.tile([1, 4, 3, 2, 7, 6, 5], 20_000)
+    packed = pack_counts(counts)
+    assert len(packed) < 3000
+    differences = np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<i4")
+    assert np.cumsum(differences).tolist() == counts.tolist()
 
 
 def test_runs_count_equal_neighbours() -> None:

@@ -7,8 +7,9 @@
 const kframesAllocation = (() => {
   const TINY = 1e-9;
   const DIGITS = 1e9;
-  const REACH = 1.15;
+  const REACH = 1.3; // of keyframes
   const SCARCE = 0.2;
+  const BEHIND = 0.25;
   const NANOSECOND = 1e-9;
 
   // ---- numpy's arithmetic
@@ -360,8 +361,7 @@ const kframesAllocation = (() => {
 
   // ---- cheap_frames.py
 
-  function snapToIFrames(chosen, edges, times, iFrames, duration) {
-    if (!iFrames.length) return chosen;
+  function snapToIFrames(chosen, edges, times, needed, duration) {
     const at = take(times, chosen);
     const walls = [...new Set([0, ...edges.filter((edge) => edge > 0 && edge < duration), duration])];
     walls.sort((a, b) => a - b);
@@ -375,19 +375,28 @@ const kframesAllocation = (() => {
       const [first, last] = stays ? [exact, exact + 1] : [search(times, low), search(times, high)];
       return { target: time, exact, first, last, length: high - low };
     });
-    return chooseCheap(stretches, times, iFrames);
+    return chooseCheap(stretches, times, needed);
   }
 
-  function chooseCheap(stretches, times, iFrames) {
+  function chooseCheap(stretches, times, needed) {
+    const iFrames = where(needed, (packets) => packets === 1);
+    const chosen = stretches.map(({ exact }) => exact);
+    if (!iFrames.length) return chosen;
     const moments = take(times, iFrames);
     const nearest = stretches.map((stretch) => nearestIFrame(stretch, moments, iFrames));
-    const chosen = stretches.map(({ exact }, i) => (nearest[i] === null ? exact : nearest[i]));
-    if (nearest.filter((frame) => frame !== null).length / nearest.length <= SCARCE) return chosen;
-    for (let i = stretches.length - 2; i >= 0; i--) {
-      const { exact, first, length } = stretches[i];
-      if (nearest[i] !== null || first >= exact) continue;
-      const earliest = times[chosen[i + 1]] - REACH * length - NANOSECOND;
-      chosen[i] = Math.min(exact, Math.max(first, search(times, earliest)));
+    nearest.forEach((frame, i) => (chosen[i] = frame === null ? chosen[i] : frame));
+    const scarce = nearest.filter((frame) => frame !== null).length / nearest.length <= SCARCE;
+    for (let i = stretches.length - 1; i >= 0; i--) {
+      if (nearest[i] !== null) continue;
+      const { exact, first, last, length } = stretches[i];
+      let at = exact;
+      if (!scarce && i + 1 < chosen.length) {
+        const earliest = times[chosen[i + 1]] - REACH * length - NANOSECOND;
+        at = Math.min(at, Math.max(first, search(times, earliest)));
+      }
+      const end = Math.max(Math.min(last, search(times, times[at] + BEHIND * length, true)), at + 1);
+      chosen[i] = at;
+      for (let frame = at; frame < end; frame++) if (needed[frame] < needed[chosen[i]]) chosen[i] = frame;
     }
     return chosen;
   }
@@ -445,17 +454,17 @@ const kframesAllocation = (() => {
 
   /**
    * Choose the frames for one k: indices into film.times, rising, and the strategy that was used.
-   * film: clips and nearest ({start, end, priority, score}), scenes and spans ([start, end]), times, iFrames (indices),
-   * duration, settings (of Allocation), exact.
+   * film: clips and nearest ({start, end, priority, score}), scenes and spans ([start, end]), times, needed (packets of
+   * each frame), duration, settings (of Allocation), exact.
    */
   function chooseFrames(film, k, strategy) {
-    const { clips, nearest, scenes, spans, times, iFrames, duration } = film;
+    const { clips, nearest, scenes, spans, times, needed, duration } = film;
     const [chosen, used] = allocateWithin(film, k, strategy);
     if (film.exact) return [chosen, used];
     const shared = used === "uniform" ? [] : [...clips, ...nearest];
     const edges = [...spans.flat(), ...shared.flatMap((clip) => [clip.start, clip.end])];
     if (!shared.length && strategy !== "uniform" && k >= scenes.length) edges.push(...scenes.flat());
-    return [snapToIFrames(chosen, edges, times, iFrames, duration), used];
+    return [snapToIFrames(chosen, edges, times, needed, duration), used];
   }
 
   return { chooseFrames };

@@ -1,7 +1,9 @@
-"""When the frames of a video come on screen, small enough to stand in a page: whole ticks, equal gaps counted."""
+"""When the frames of a video come on screen and what each needs, small enough to stand in a page."""
 
 from __future__ import annotations
 
+import base64
+import zlib
 from fractions import Fraction
 from math import lcm
 from typing import Any
@@ -35,6 +37,11 @@ def pack_times(times: NDArray[np.float64]) -> dict[str, Any]:
     if ticks > MOST_TICKS or not np.array_equal(places / ticks, times):
         return {"seconds": times.tolist()}
     return {"ticks": ticks, "gaps": pack_runs(np.diff(places).astype(np.int64))}
+
+
+def pack_counts(counts: NDArray[np.int64]) -> str:
+    """(n,) whole numbers below 2**31: their differences as 32 bits each, little end first, deflated, as base64."""
+    return base64.b64encode(zlib.compress(np.diff(counts, prepend=0).astype("<i4").tobytes())).decode("ascii")
 
 
 def pack_runs(values: NDArray[np.int64]) -> list[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kframes_plugin.output.report.clock import pack_runs, pack_times
+from kframes_plugin.output.report.clock import pack_counts, pack_times
 from kframes_plugin.text import printable
 from kframes_plugin.types import Clip
 
@@ -30,16 +30,15 @@ def film_data(selection: Selection, video: OpenVideo | None) -> dict[str, Any]:
     }
     if video is None:
         return known
-    i_frames = np.flatnonzero(video.is_i_frame)
     return known | {
         "clock": pack_times(video.timestamps),
-        "i_frames": pack_runs(np.diff(i_frames, prepend=-1)),
+        "needed": pack_counts(video.needed),
         "nearest": [_plain_clip(clip) for clip in selection.nearest],
         "spans": selection.sampling.within,
         "settings": asdict(selection.sampling.allocation),
         "strategy": selection.sampling.strategy,
         "exact": selection.sampling.exact,
-        "offset": video.file.offset if video.file is not None else 0.0,
+        "offset": video.offset,
     }
 
 

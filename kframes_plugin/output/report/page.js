@@ -49,6 +49,14 @@
     return values;
   }
 
+  async function unpackCounts(text) {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const whole = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const view = new DataView(await new Response(whole).arrayBuffer());
+    let count = 0;
+    return Array.from({ length: view.byteLength / 4 }, (_, i) => (count += view.getInt32(4 * i, true)));
+  }
+
   // The last of rising values that is not above one; -1 where all are.
   function lastUpTo(values, value) {
     let [low, high] = [0, values.length];
@@ -62,17 +70,16 @@
 
   // ---- what the page knows
 
-  function unpackFilm() {
+  async function unpackFilm() {
+    film.pictures = new Map(data.pictures.map(([time, url]) => [time, url]));
+    data.frames.forEach((frame, i) => film.pictures.set(frame.time, own[i]));
+    film.kept = [...film.pictures.keys()].sort((a, b) => a - b);
     if (film.clock) {
       let tick = 0;
       const { ticks, gaps, seconds } = film.clock;
       film.times = seconds || [0, ...unpackRuns(gaps).map((gap) => (tick += gap) / ticks)];
-      let rank = -1;
-      film.iFrames = unpackRuns(film.i_frames).map((gap) => (rank += gap));
+      film.needed = await unpackCounts(film.needed);
     }
-    film.pictures = new Map(data.pictures.map(([time, url]) => [time, url]));
-    data.frames.forEach((frame, i) => film.pictures.set(frame.time, own[i]));
-    film.kept = [...film.pictures.keys()].sort((a, b) => a - b);
   }
 
   const said = new Map(data.frames.map((frame) => [frame.time, frame.said]));
@@ -404,8 +411,8 @@
     event.preventDefault();
   }
 
-  function begin() {
-    unpackFilm();
+  async function begin() {
+    await unpackFilm().catch(() => (film.times = null)); // a browser from before 2023: no slider
     const [first] = data.frames;
     if (first) grid.style.setProperty("--shape", `${first.width} / ${first.height}`);
     strip.hidden = false;

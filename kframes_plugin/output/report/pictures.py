@@ -96,6 +96,7 @@ def _affordable(times: Sequence[float], video: OpenVideo) -> list[float]:
     Cheap ones are served first, in order, then the others, in order.
     """
     starts: NDArray[np.int64] = np.flatnonzero(video.is_i_frame)
+    needed = video.needed if video.needed.any() or not video.path else np.arange(1, len(video.timestamps) + 1)
     pixels = video.width * video.height / PIXELS
     left, reached, paid = BUDGET, dict[int, int](), set[float]()
     for most in (CHEAP, BUDGET):
@@ -103,9 +104,10 @@ def _affordable(times: Sequence[float], video: OpenVideo) -> list[float]:
             rank = int(np.searchsorted(video.timestamps, time))
             place = int(np.searchsorted(starts, rank, side="right")) - 1
             start = int(starts[place]) if place >= 0 else 0
-            cost = max(0, rank - reached.get(start, start)) + (0 if start in reached else I_FRAME)
+            packets = int(needed[rank])
+            cost = max(0, packets - reached[start]) if start in reached else I_FRAME + packets - 1
             if time not in paid and cost <= most and cost * pixels <= left:
                 left -= cost * pixels
-                reached[start] = max(rank, reached.get(start, start))
+                reached[start] = max(packets, reached.get(start, 0))
                 paid.add(time)
     return [time for time in times if time in paid]
