@@ -21,6 +21,7 @@ from kframes_plugin.video import OpenVideo
 log = logging.getLogger("kframes")
 
 Progress = Callable[[str, int, int], None]  # (step, done, total)
+ProgressOption = Progress | bool | None  # True: bars of tqdm
 # Notes with these codes hold for one k only, so resample replaces them.
 KEYFRAME_CODES = ("no-clip", "few-frames", "clips-full", "spans-full")
 
@@ -196,6 +197,31 @@ def check_kinds(**given: tuple[Any, Any]) -> None:
         if not isinstance(value, kind):
             wanted = getattr(kind, "__name__", str(kind))
             raise TypeError(f"{name} must be {wanted}; got {quoted(value)} ({type(value).__name__})")
+
+
+def as_progress(progress: ProgressOption) -> Progress | None:
+    """The progress to be told; for True bars of tqdm, one a step: widgets in a notebook, text in a terminal."""
+    if not isinstance(progress, bool):
+        return progress
+    return _Bars() if progress else None
+
+
+class _Bars:
+    """Bars of tqdm.auto, each closed when its step is done."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Any] = {}
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        from tqdm.auto import tqdm
+
+        if step not in self.open:
+            self.open[step] = tqdm(desc=step, total=total, leave=False)
+        bar = self.open[step]
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            self.open.pop(step).close()
 
 
 def for_step(progress: Progress | None, step: str) -> Callable[[int, int], None] | None:

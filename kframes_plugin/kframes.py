@@ -18,8 +18,9 @@ from kframes_plugin.clips.geometry import check_spans
 from kframes_plugin.finding import find_clips
 from kframes_plugin.kept_sessions import KeptSessions
 from kframes_plugin.keyframes import (
-    Progress,
+    ProgressOption,
     SamplingOptions,
+    as_progress,
     check_kinds,
     check_request,
 )
@@ -167,7 +168,7 @@ class KFrames:
         within: Iterable[Span] = (),
         start: Time | None = None,
         end: Time | None = None,
-        progress: Progress | None = None,
+        progress: ProgressOption = None,
         **words: Unpack[WordArguments],
     ) -> Selection:
         """Choose exactly min(k, frames) distinct frames of a video for a query.
@@ -182,7 +183,7 @@ class KFrames:
                 says so. None: the whole video.
             start, end: the same for one span: seconds, or a text as "1:30"; None is the start or the end of the video.
                 With ``within`` too, what lies in both counts.
-            progress: called as ``progress(step, done, total)`` while frames are decoded.
+            progress: called as ``progress(step, done, total)`` while frames are decoded; True: bars of tqdm.
             words: another ``transcript``, ``language`` or ``ocr`` for this call, as for :class:`KFrames`.
 
         Raises:
@@ -246,7 +247,7 @@ class KFrames:
         k: int = 8,
         *,
         index: str | os.PathLike[str] | None = None,
-        progress: Progress | None = None,
+        progress: ProgressOption = None,
     ) -> Hits:
         """Find the videos that fit a query best, and where in them; no frame is decoded for a query.
 
@@ -258,7 +259,7 @@ class KFrames:
             query: what is looked for, in words.
             k: videos wanted, >= 1.
             index: folder of the index; None: ``.kframes`` in the folder of the videos.
-            progress: called as ``progress("index", done, total)``.
+            progress: called as ``progress("index", done, total)``; True: bars of tqdm.
 
         Returns:
             At most k videos with clips, best first; ``errors`` names those that cannot be read.
@@ -268,7 +269,7 @@ class KFrames:
             KFramesError: something is not there, or the index cannot be written.
         """
         k = check_request(query, k, None)
-        return self.searcher.search(videos, query, k, index=index, progress=progress)
+        return self.searcher.search(videos, query, k, index=index, progress=as_progress(progress))
 
     @cached_property
     def searcher(self) -> Searcher:
@@ -280,7 +281,7 @@ class KFrames:
         """Videos that stay open between questions, for hosts that ask many: ``kept.select(...)``."""
         return KeptSessions(self)
 
-    def open(self, video: Video, *, progress: Progress | None = None, **words: Unpack[WordArguments]) -> VideoSession:
+    def open(self, video: Video, *, progress: ProgressOption = None, **words: Unpack[WordArguments]) -> VideoSession:
         """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
         return VideoSession(self, video, progress, replace(self.words, **words))
 

@@ -96,6 +96,12 @@ class Selection:
             f"{len(self.clips)} clips, {len(self.frames)} frames)"
         )
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: what was found, the contact sheet and the clips."""
+        from kframes_plugin.output.notebook import selection_html
+
+        return selection_html(self)
+
     @property
     def timestamps(self) -> list[float]:
         """Times of the keyframes, seconds, ascending."""

@@ -18,7 +18,15 @@ from kframes_plugin.clips.geometry import overlaps
 from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.evidence.near import add_lines, lines_near
 from kframes_plugin.finding import find_clips
-from kframes_plugin.keyframes import Progress, check_request, for_step, log_notes, take_keyframes, with_strategy
+from kframes_plugin.keyframes import (
+    ProgressOption,
+    as_progress,
+    check_request,
+    for_step,
+    log_notes,
+    take_keyframes,
+    with_strategy,
+)
 from kframes_plugin.query.read import ReadQuery, read_query
 from kframes_plugin.query.spans import Time, join_spans
 from kframes_plugin.retrieval import Looked, Retrieval
@@ -49,13 +57,13 @@ class VideoSession:
     """
 
     def __init__(
-        self, kframes: KFrames, video: Video, progress: Progress | None = None, words: WordOptions | None = None
+        self, kframes: KFrames, video: Video, progress: ProgressOption = None, words: WordOptions | None = None
     ) -> None:
         start = perf_counter()
         self._kframes = kframes
         self._lock = ForkLock()
         self._words = kframes.words if words is None else words
-        self._progress = progress
+        self._progress = progress = as_progress(progress)
         self._owns = not isinstance(video, OpenVideo)
         self.video = _opened(video, kframes.sampling.video_options)
         self.duration = self.video.duration

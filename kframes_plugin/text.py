@@ -1,4 +1,4 @@
-"""Text of others (models, servers, file names) made safe for terminals, logs and agents."""
+"""Text of others (models, servers, file names) made safe for terminals, logs and agents; and times in words."""
 
 from __future__ import annotations
 
@@ -32,3 +32,12 @@ def quoted(value: object, most: int = 200) -> str:
     if isinstance(value, str | bytes | bytearray) and len(value) > most:
         return f"{printable(repr(value[: most // 4]))}... ({len(value):,} long)"
     return shortened(repr(value), most)
+
+
+def clock(seconds: float) -> str:
+    """12.5 -> "0:12.5", 4000 -> "1:06:40.0"."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{head}:{rest // 10:02d}.{rest % 10}"

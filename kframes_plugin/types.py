@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from html import escape
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload, runtime_checkable
+
+from kframes_plugin.text import clock, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,6 +211,12 @@ class Clip:
     def length(self) -> float:
         """``end - start``, seconds, > 0."""
         return self.end - self.start
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: priority, time, score, reason; everything escaped."""
+        score = "" if self.score is None else f", score {self.score:.2f}"
+        reason = f": {escape(printable(self.reason))}" if self.reason else ""
+        return f"<div><b>{self.priority}</b> {clock(self.start)} – {clock(self.end)}{score}{reason}</div>"
 
 
 @dataclass(frozen=True)

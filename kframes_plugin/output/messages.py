@@ -14,6 +14,7 @@ from kframes_plugin.clips.geometry import clip_of
 from kframes_plugin.prompt import Messages
 from kframes_plugin.prompt.lines import TOKENS, add_lines, choose_lines
 from kframes_plugin.prompt.styles import video_metadata
+from kframes_plugin.text import clock as clock
 from kframes_plugin.text import printable
 
 if TYPE_CHECKING:
@@ -63,12 +64,3 @@ def frame_table(selection: Selection, *, reasons: bool = False) -> str:
         lines.append(f"Clip {number} = {clock(clip.start)}-{clock(clip.end)}, {clip.priority}{reason}")
     lines += [f"Note: {printable(str(note))}" for note in selection.notes]
     return "\n".join(lines)
-
-
-def clock(seconds: float) -> str:
-    """12.5 -> "0:12.5", 4000 -> "1:06:40.0"."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{head}:{rest // 10:02d}.{rest % 10}"

@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from kframes_plugin.types import Clip
 from kframes_training.evaluation.processes import run_in_processes
