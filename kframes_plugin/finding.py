@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.clips.geometry import overlaps
 from kframes_plugin.clips.snapping import snap_to_cuts
 from kframes_plugin.clips.windows import trim_to_windows
@@ -50,6 +51,7 @@ def _ask(selector: Selector, frames: Candidates, queries: Sequence[str]) -> Iter
         yield from ((answer, seconds) for answer in answers)
         return
     for query in queries:
+        stop_if_cancelled()
         start = perf_counter()
         answer = selector(frames, query)
         yield answer, perf_counter() - start

@@ -6,13 +6,18 @@ import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from time import monotonic
 from typing import TypeVar
 
 import httpx
 
+from kframes_plugin.cancellation import stop_if_cancelled
+
 Answer = TypeVar("Answer")
 
 LONGEST_ANSWER = 16 << 20  # bytes
+PATIENCE = 0.1  # seconds until it is asked again whether anybody waits
 
 
 class AnswerTooLarge(httpx.RequestError):
@@ -64,13 +69,16 @@ def run_within(seconds: float, work: Callable[[], Answer], stop: Callable[[], No
             outcome.set_exception(error)
 
     threading.Thread(target=run, name="kframes-http", daemon=True).start()
+    end = monotonic() + seconds
     try:
-        return outcome.result(timeout=seconds)
-    except TimeoutError as error:
-        if outcome.done():
-            raise
+        while not wait_for([outcome], timeout=min(PATIENCE, max(end - monotonic(), 0.0))).done:
+            stop_if_cancelled()
+            if monotonic() >= end:
+                raise OutOfTime(f"no whole answer within {seconds:g} s")
+    except BaseException:
         stop()
-        raise OutOfTime(f"no whole answer within {seconds:g} s") from error
+        raise
+    return outcome.result()
 
 
 def _read(

@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from kframes_plugin.keyframes import check_request
+from kframes_plugin.keyframes import Progress, check_request
 from kframes_plugin.query.spans import check_range
 from kframes_plugin.selection import Selection
 from kframes_plugin.video.forks import ForkLock
@@ -41,16 +41,19 @@ class KeptSessions:
             raise ValueError(f"most_bytes must be >= 0 and most_videos >= 1; got {most_bytes} and {most_videos}")
         self.lock = ForkLock()
         self._kframes, self._most_bytes, self._most_videos = kframes, most_bytes, most_videos
+        self._progress: Progress | None = None  # of the question that is being answered
         self._sessions: OrderedDict[Key, VideoSession] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def select(self, video: Video, query: str, k: int = 8, **options: Any) -> Selection:
+    def select(
+        self, video: Video, query: str, k: int = 8, *, progress: Progress | None = None, **options: Any
+    ) -> Selection:
         """As :meth:`KFrames.select`. A file that was written anew is opened anew; what is no file is never kept.
 
         Args:
-            video, query, k: as there.
+            video, query, k, progress: as there.
             options: ``strategy``, ``within``, ``start`` and ``end``, as there.
 
         Raises:
@@ -61,15 +64,22 @@ class KeptSessions:
         with self.lock:
             key = _identify(video)
             if key is None:
-                return self._kframes.select(video, query, k, **options)
-            session = self._sessions.pop(key, None)
-            if session is None:
-                session = self._kframes.open(video)
+                return self._kframes.select(video, query, k, progress=progress, **options)
+            self._progress, session = progress, self._sessions.pop(key, None)
             try:
+                if session is None:
+                    session = self._kframes.open(video, progress=self._tell)
                 return session.select(query, k, **options)
             finally:
-                self._sessions[key] = session
-                self._trim()
+                self._progress = None
+                if session is not None:
+                    self._sessions[key] = session
+                    self._trim()
+
+    def _tell(self, step: str, done: int, total: int) -> None:
+        """Progress of the question that is being answered."""
+        if self._progress is not None:
+            self._progress(step, done, total)
 
     def close(self) -> None:
         """Close all videos."""

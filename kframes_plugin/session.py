@@ -14,6 +14,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.clips.geometry import overlaps
 from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.evidence.near import add_lines, lines_near
@@ -91,6 +92,7 @@ class VideoSession:
             return self._select(query, k, strategy, spans)
 
     def _select(self, query: str, k: int, strategy: Strategy | None, spans: Sequence[Span]) -> Selection:
+        stop_if_cancelled()
         kframes, times = self._kframes, self.video.timestamps
         asked = read_query(query, spans, self.duration, times, self.find_scenes, kframes.time_words)
         frames, found, scenes, selector = self._find(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from textwrap import shorten
 
 # Control characters (ANSI escapes begin with one), marks that turn the direction of writing, halves of surrogate pairs
 # (bytes of file names that are not UTF-8), separators of lines.
@@ -10,9 +11,17 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\
 LONGEST_NAME = 1000  # characters of a path or URL in a message
 
 
+LONGEST = 300  # characters of what somebody else says, in an answer to an agent
+
+
 def printable(text: str) -> str:
     """A text in one line: what steers a terminal is written as an escape, as ``\\u001b``; all else as it is."""
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def brief(text: str, longest: int = LONGEST) -> str:
+    """A text of at most so many characters; a longer one is cut between two words, and " ..." says so."""
+    return text if len(text) <= longest else shorten(text, longest, placeholder=" ...")
 
 
 def printable_lines(text: str) -> str:

@@ -152,6 +152,9 @@ NOTE_CODES: Mapping[str, str] = {
     "text-cut": "text on screen was read on fewer pictures than changed",
     "retrieved": "a cheap scorer named windows of the video, and most candidates lie in these",
     "no-slider": "a report shows the frames of one k alone, as the video cannot be opened again",
+    "pictures-smaller": "a tool's pictures were made smaller, so that its answer keeps within its bytes",
+    "contact-sheet": "a tool shows all frames on one picture, so that its answer keeps within its bytes",
+    "question-earlier": "a question that goes on from an earlier one of the chat was read together with it",
     "selector": "said by a selector of your own, as a plain string",
 }
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field
 
 from kframes_plugin.agents.several_videos import select_over
+from kframes_plugin.cancellation import run_in_thread
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.output.documents import KeyframeDocument, keyframe_documents
 from kframes_plugin.query.spans import Time
@@ -22,7 +23,7 @@ class KFramesLoader(BaseLoader):
     """One document a keyframe of a video.
 
     ``page_content`` says which frame it is; ``metadata`` has ``source``, ``timestamp``, the clip and, where ``out`` is
-    given, ``image_path``. ``alazy_load`` works through threads, as LangChain's loaders do.
+    given, ``image_path``.
 
     Args:
         video: a file.
@@ -52,6 +53,12 @@ class KFramesLoader(BaseLoader):
         limits = {"start": self.start, "end": self.end}
         for selection in select_over(self.kframes, [self.video], self.query, self.k, **limits):
             yield from (_document(keyframe) for keyframe in keyframe_documents(selection, self.out))
+
+    async def alazy_load(self) -> AsyncIterator[Document]:
+        """The same from another thread; where the task is cancelled, the work stops."""
+        documents: list[Document] = await run_in_thread(lambda: list(self.lazy_load()))
+        for document in documents:
+            yield document
 
 
 class KFramesRetriever(BaseRetriever):
@@ -86,6 +93,13 @@ class KFramesRetriever(BaseRetriever):
         start, end = limits.get("start", self.start), limits.get("end", self.end)
         found = select_over(self.kframes, self.videos, query, wanted, start=start, end=end)
         return [_document(keyframe) for selection in found for keyframe in keyframe_documents(selection, self.out)]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None, **limits: Any
+    ) -> list[Document]:
+        return await run_in_thread(
+            self._get_relevant_documents, query, run_manager=run_manager.get_sync(), k=k, **limits
+        )
 
 
 def _document(keyframe: KeyframeDocument) -> Document:

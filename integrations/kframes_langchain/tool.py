@@ -11,6 +11,7 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, create_model
 
 from kframes_plugin.agents import tool as core
+from kframes_plugin.cancellation import run_in_thread
 from kframes_plugin.chat.images import LONG_SIDE, QUALITY
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
@@ -33,6 +34,7 @@ class KFramesTool(BaseTool):
         hosts: hosts whose http(s) URLs may be named.
         max_k: largest k, >= 1.
         long_side, quality: of the JPEGs; they sit in the agent's state and in every checkpoint of it.
+        max_bytes: of an answer; see :class:`kframes_plugin.agents.tool.VideoTool`.
 
     Raises:
         ValueError: no allowed_paths, or something that is no directory.
@@ -55,12 +57,19 @@ class KFramesTool(BaseTool):
         max_k: int = core.MAX_K,
         long_side: int = LONG_SIDE,
         quality: int = QUALITY,
+        max_bytes: int | None = core.MAX_BYTES,
         **options: Any,
     ) -> None:
         options = {"args_schema": _arguments(max_k), "handle_validation_error": _explain, **options}
         super().__init__(**options)
         self._tool = core.VideoTool(
-            kframes, allowed_paths=allowed_paths, hosts=hosts, max_k=max_k, long_side=long_side, quality=quality
+            kframes,
+            allowed_paths=allowed_paths,
+            hosts=hosts,
+            max_k=max_k,
+            long_side=long_side,
+            quality=quality,
+            max_bytes=max_bytes,
         )
 
     def _run(
@@ -76,6 +85,9 @@ class KFramesTool(BaseTool):
         for block in content:
             block.pop("id", None)  # random: the same call must give the same message
         return content, shown.artifact
+
+    async def _arun(self, *args: Any, **kwargs: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        return await run_in_thread(self._run, *args, **kwargs)
 
 
 def _arguments(max_k: int) -> type[BaseModel]:

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from kframes_llama_index.nodes import as_kframes, default_out, nodes
 from kframes_plugin.agents.several_videos import share_out
+from kframes_plugin.cancellation import run_in_thread
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.types import Span
 
@@ -62,6 +63,11 @@ class KFramesPostprocessor(BaseNodePostprocessor):
         if query_bundle is None:
             raise ValueError("keyframes are chosen for a query; pass query_str or query_bundle")
         return [*self._keyframes(spans, query_bundle.query_str), *kept]
+
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        return await run_in_thread(self._postprocess_nodes, nodes, query_bundle)
 
     def _keyframes(self, spans: dict[str, list[Span]], query: str) -> list[NodeWithScore]:
         kframes = as_kframes(self._kframes)

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from llama_index.core.readers.base import BasePydanticReader
-from llama_index.core.schema import ImageDocument
+from llama_index.core.schema import Document, ImageDocument
 from pydantic import Field, PrivateAttr
 
 from kframes_llama_index.nodes import as_kframes, default_out, documents
+from kframes_plugin.cancellation import run_in_thread
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.query.spans import Time
 
@@ -92,6 +93,14 @@ class KFramesReader(BasePydanticReader):
         start, end = self.start if start is None else start, self.end if end is None else end
         selection = kframes.kept.select(file, query or self.query, k or self.k, start=start, end=end)
         return documents(selection, self.out, extra_info)
+
+    async def alazy_load_data(self, *args: Any, **options: Any) -> Iterable[ImageDocument]:
+        """The same from another thread; where the task is cancelled, the work stops."""
+        return await run_in_thread(self.lazy_load_data, *args, **options)
+
+    async def aload_data(self, *args: Any, **options: Any) -> list[Document]:
+        """The same as a list."""
+        return await run_in_thread(self.load_data, *args, **options)
 
     def _selecting(self) -> KFrames:
         if self._kframes is not None:

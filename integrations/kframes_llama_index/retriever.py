@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from kframes_llama_index.nodes import as_kframes, default_out, nodes
 from kframes_plugin.agents.several_videos import select_over
+from kframes_plugin.cancellation import run_in_thread
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.query.spans import Time
 
@@ -62,4 +62,4 @@ class KFramesRetriever(BaseRetriever):
         return [node for selection in found for node in nodes(selection, self.out)]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return await asyncio.to_thread(self._retrieve, query_bundle)  # the host's own blocks the event loop
+        return await run_in_thread(self._retrieve, query_bundle)  # the host's own blocks the event loop

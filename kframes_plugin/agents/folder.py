@@ -11,7 +11,7 @@ from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.output.messages import clock
 from kframes_plugin.search import NAME, Hits
-from kframes_plugin.text import printable
+from kframes_plugin.text import brief, printable
 
 MOST = 4  # videos that an answer names
 
@@ -53,7 +53,7 @@ class FoundVideos:
     @property
     def table(self) -> str:
         """The same as lines of text."""
-        first = f"{self.hits.searched} videos were searched for: {printable(self.hits.query)}"
+        first = f"{self.hits.searched} videos were searched for: {brief(printable(self.hits.query))}"
         lines = [first if self.hits else f"{first}\nNone fits. Try other words, or name a video."]
         for number, hit in enumerate(self.hits, 1):
             clips = ", ".join(f"{clock(clip.start)}-{clock(clip.end)}" for clip in hit.clips)

@@ -17,6 +17,7 @@ from urllib.parse import urldefrag, urlsplit
 
 import httpx
 
+from kframes_plugin.cancellation import wait
 from kframes_plugin.chat.dialects import Content, Refused, adapt, is_filtered, read_choice
 from kframes_plugin.chat.images import with_data_urls
 from kframes_plugin.chat.streaming import EventReader, OnText
@@ -167,11 +168,11 @@ class ChatClient:
                         continue
                     if outcome.status_code not in _RETRIED or _OUT_OF_MONEY in outcome.text:
                         break
-                wait = self._wait(attempt, outcome)
-                if attempt == self.retries or wait > LONGEST_WAIT:
+                seconds = self._wait(attempt, outcome)
+                if attempt == self.retries or seconds > LONGEST_WAIT:
                     break
                 attempt += 1
-                time.sleep(wait)
+                wait(seconds)
         if not isinstance(outcome, httpx.Response):
             why = f"{type(outcome).__name__}: {outcome}"
             raise SelectorError(f"cannot reach {self.url} ({why}); does the server run, is the URL right?") from outcome

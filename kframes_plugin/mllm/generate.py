@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, TextStreamer
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList, TextStreamer
+
+from kframes_plugin.cancellation import stop_if_cancelled
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,13 @@ def write(
     length = inputs["input_ids"].shape[1]
     streamer = None if on_text is None else _Pieces(processor.tokenizer, on_text)
     with torch.inference_mode():
-        rows = model.generate(**inputs, generation_config=settings, streamer=streamer)[:, length:].tolist()
+        made = model.generate(
+            **inputs,
+            generation_config=settings,
+            streamer=streamer,
+            stopping_criteria=StoppingCriteriaList([_AtEveryToken()]),
+        )
+        rows = made[:, length:].tolist()
     return [_read(processor, row, settings.eos_token_id or ()) for row in rows]
 
 
@@ -50,6 +58,14 @@ class _Pieces(TextStreamer):  # type: ignore[misc]
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         if text:
             self._on_text(text)
+
+
+class _AtEveryToken(StoppingCriteria):  # type: ignore[misc]
+    """Stops where nobody waits for the answer; never by itself."""
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        stop_if_cancelled()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 def _read(processor: Any, tokens: list[int], stops: Collection[int]) -> Written:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.mllm.asked_scores import asked_scores
 from kframes_plugin.mllm.frame_scores import frame_scores
@@ -127,6 +128,7 @@ class PromptedModel:
         size = self.batch_size
         while len(told) < len(queries):
             batch = queries[len(told) : len(told) + size]
+            stop_if_cancelled()
             try:
                 with self._turn():
                     told += ask(batch)

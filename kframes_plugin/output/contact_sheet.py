@@ -38,7 +38,10 @@ def contact_sheet(selection: Selection, columns: int = 4, width: int = 320) -> I
         left = gap + (number % columns) * (width + gap)
         top = gap + (number // columns) * (height + band + gap)
         priority, label = _place(selection, frame.timestamp)
-        pen.text((left + 2, top + 3), f"{number + 1}   {clock(frame.timestamp)}   {label}", "black", font)
+        title = f"{number + 1}   {clock(frame.timestamp)}   {label}"
+        if pen.textlength(title, font) > width:
+            title = f"{number + 1} {clock(frame.timestamp)}"
+        pen.text((left + 2, top + 3), title, "black", font)
         if priority:
             pen.rectangle((left, top + band - 5, left + width - 1, top + band - 2), COLOURS[priority])
         picture = frame.image.copy()

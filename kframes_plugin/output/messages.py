@@ -50,7 +50,7 @@ def vllm_data(selection: Selection, *, repeat: int = 1) -> dict[str, Any]:
     return {"video": [(pictures, metadata)]}
 
 
-def frame_table(selection: Selection, *, reasons: bool = False) -> str:
+def frame_table(selection: Selection, *, reasons: bool = False, most_clips: int | None = None) -> str:
     """The frames as numbered lines, for hosts that lose the order of images: "Frame 1 = 0:05.0 (5.0 s), clip 2, P1"."""
     count, duration = len(selection.frames), selection.duration
     lines = [f"{count} frames of a video of {duration:.1f} s, in time order, for: {printable(selection.query)}"]
@@ -59,8 +59,10 @@ def frame_table(selection: Selection, *, reasons: bool = False) -> str:
         if (found := clip_of(frame, selection.clips)) is not None:
             place = f"clip {found}, {selection.clips[found - 1].priority}"
         lines.append(f"Frame {number} = {clock(frame.timestamp)} ({frame.timestamp:.1f} s), {place}")
-    for number, clip in enumerate(selection.clips, 1):
+    for number, clip in enumerate(selection.clips[:most_clips], 1):
         reason = f": {printable(clip.reason)}" if reasons and clip.reason else ""
         lines.append(f"Clip {number} = {clock(clip.start)}-{clock(clip.end)}, {clip.priority}{reason}")
+    if most_clips is not None and len(selection.clips) > most_clips:
+        lines.append(f"and {len(selection.clips) - most_clips} clips more")
     lines += [f"Note: {printable(str(note))}" for note in selection.notes]
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -81,7 +82,8 @@ class RemoteSelector(ChatClient):
         pictures = self._jpegs(frames)
         found = [self._ask(frames, pictures, query) for query in queries[:1]]
         with ThreadPoolExecutor(self.concurrency, "kframes-remote") as pool:
-            return found + list(pool.map(lambda query: self._ask(frames, pictures, query), queries[1:]))
+            asked = [pool.submit(copy_context().run, self._ask, frames, pictures, query) for query in queries[1:]]
+            return found + [answer.result() for answer in asked]
 
     def _ask(self, frames: Sequence[Frame], pictures: Sequence[bytes], query: str) -> Prediction:
         messages = build_messages(frames, query, self.format, transcript_tokens=self.transcript_tokens)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.clips.from_scores import RelevanceRule, clips_from_scores
 from kframes_plugin.errors import SelectorError, needs_extra
 from kframes_plugin.prompt import duration_of
@@ -184,7 +185,10 @@ class SimilaritySelector:
 
     def _embed(self, frames: Sequence[Frame]) -> tuple[NDArray[np.float32], int]:
         batches = [frames[start : start + self.batch_size] for start in range(0, len(frames), self.batch_size)]
-        parts = [np.asarray(self.embed_images([frame.image for frame in batch]), np.float32) for batch in batches]
+        parts = []
+        for batch in batches:
+            stop_if_cancelled()
+            parts.append(np.asarray(self.embed_images([frame.image for frame in batch]), np.float32))
         features = np.concatenate(parts)
         if features.ndim != 2 or len(features) != len(frames):
             raise SelectorError(f"embed_images must return (n, d), a row a picture; got {features.shape} in all")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.video.opening import demux
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def read_packets(container: InputContainer, stream: VideoStream, max_packets: in
     prefix = _length_prefix(stream)
     try:
         for packet in demux(container, stream):
+            stop_if_cancelled()
             if packet.size == 0:  # the end of the stream, or (AVI, Theora) "the frame before once more"
                 empty += packet.dts is not None
                 continue

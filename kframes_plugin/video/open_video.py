@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.clips.cheap_frames import spread_candidates
 from kframes_plugin.errors import SpanError
 from kframes_plugin.text import quoted
@@ -400,6 +401,7 @@ class OpenVideo:
         if pictures and progress is not None:
             progress(len(pictures), len(distinct))
         for rank, picture in self._decoder.pictures([rank for rank in distinct if rank not in pictures], size):
+            stop_if_cancelled()
             pictures[rank] = picture
             if keep:
                 self._kept.keep(rank, size, picture)

@@ -16,6 +16,7 @@ from kframes_plugin.text import shortened
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
     from kframes_plugin.video.decoder import Limits
@@ -53,7 +54,8 @@ def open_container(path: str, local: str, limits: Limits) -> InputContainer:
         "max_pixels": str(most_coded_pixels(limits)),  # opening decodes pictures to learn their form
     }
     try:
-        container = av.open(url, options=options)
+        # not ``options``: with PyAV 15 they crash where a stream appears while the file is probed (MPEG-PS)
+        container = av.open(url, container_options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path}: cannot be opened: {_why_not(local, error)}") from error
     if len(container.streams) > limits.streams:
@@ -84,10 +86,16 @@ def video_stream(container: InputContainer, path: str, limits: Limits) -> VideoS
     if (stream.codec_context.codec_tag or "").lower() in ("encv", "drmi"):
         raise VideoError(f"{path}: is encrypted (codec tag {stream.codec_context.codec_tag!r}); decrypt it first.")
     check_pixels(path, stream.codec_context.width, stream.codec_context.height, limits)
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = av.stream.Discard.all
+    read_only(container, stream)
     return stream
+
+
+def read_only(container: InputContainer, stream: Stream) -> None:
+    """Tell FFmpeg to read one stream of a file and no other; PyAV 15 cannot, and passes over their packets."""
+    if hasattr(av.stream, "Discard"):
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = av.stream.Discard.all
 
 
 def demux(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:

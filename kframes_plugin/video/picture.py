@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from kframes_plugin.video.decoder import Size
 
+# PyAV 15 has no such argument, and its scaler runs in one thread anyway
+_ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 16 else {}
 _SQUARE_ENOUGH = 0.02  # pixels that are this close to square are left as they are (144:143 is rounding, 45:44 is not)
 _SWAPS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270, Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE)
 _MIRRORS = (
@@ -89,7 +91,7 @@ class Screen:
         if not hasattr(self._of_thread, "scaler"):
             self._of_thread.scaler = VideoReformatter()
         scaled = self._of_thread.scaler.reformat(
-            frame, width=size[0], height=size[1], format="rgb24", interpolation=how, threads=1
+            frame, width=size[0], height=size[1], format="rgb24", interpolation=how, **_ONE_THREAD
         )
         return Image.fromarray(scaled.to_ndarray())
 
@@ -113,7 +115,7 @@ def has_alpha(frame: VideoFrame) -> bool:
 
 def _lay_on_black(frame: VideoFrame) -> Image.Image | None:
     """An RGB picture of the size of the frame, None where nothing in it is see-through."""
-    image = Image.fromarray(frame.reformat(format="rgba", threads=1).to_ndarray())
+    image = Image.fromarray(frame.reformat(format="rgba", **_ONE_THREAD).to_ndarray())
     alpha = image.getchannel("A")
     if alpha.getextrema() == (255, 255):
         return None

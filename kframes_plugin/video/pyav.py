@@ -12,11 +12,12 @@ from array import array
 from collections.abc import Container, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Note
 from kframes_plugin.video.colour import find_hdr
@@ -211,26 +212,32 @@ class PyAVDecoder:
         container, stream, _ = self._reading.shared(threads=1)
         if not len(packets):
             raise VideoError(f"{self.path}: has a video stream but no decodable frame in it; the file is not complete.")
-        trouble = why_not_by_packets(packets, container.format.name, reorders=stream.codec_context.reorder_depth > 0)
-        if not trouble:
-            index = index_by_packets(packets, *self._clock())
-            missing = self._missing_lead(index) if len(index) else set()
-            if missing:
-                index = index_by_packets(packets, *self._clock(), leave_out=missing)
-            left_out = int(packets.shown.sum()) - len(index)
-            if left_out and len(index):
-                self._note("starts-late", f"starts in the middle: its first {left_out} frames cannot be decoded")
-            if len(index):
-                return index
+        trouble = why_not_by_packets(packets, container.format.name, reorders=_reorders(stream))
+        if not trouble and (found := self._index_by_packets(packets)) is not None:
+            return found
         known = packets.pts[packets.pts != NO_STAMP]
         if len(known):  # before all of it is decoded
             check_duration(self.path, (float(known.max()) - float(known.min())) * float(self._clock()[0]), self.limits)
-        text = f"all of it was decoded once to find its frames: {trouble or 'no I-frame is shown'}"
+        text = f"all of it was decoded once to find its frames: {trouble or 'no I-frame is shown, or none is one'}"
         self._note("decoded-whole", text)
         index = self._count()
         if self._bad_packets:
             self._note("damaged", f"damaged: {self._bad_packets} packets cannot be decoded")
         return index
+
+    def _index_by_packets(self, packets: Packets) -> FrameIndex | None:
+        """From the packets; None where no I-frame is shown, or what is marked as one is none."""
+        index = index_by_packets(packets, *self._clock())
+        try:
+            missing = self._missing_lead(index) if len(index) else set()
+        except DamagedError:  # FFmpeg 7 does not say which pictures of VVC are I-frames
+            return None
+        if missing:
+            index = index_by_packets(packets, *self._clock(), leave_out=missing)
+        left_out = int(packets.shown.sum()) - len(index)
+        if left_out and len(index):
+            self._note("starts-late", f"starts in the middle: its first {left_out} frames cannot be decoded")
+        return index if len(index) else None
 
     def _missing_lead(self, index: FrameIndex) -> set[int]:
         """Time stamps of frames shown before the first I-frame that need frames from before the file begins.
@@ -355,6 +362,7 @@ class PyAVDecoder:
     def _frames(self, packets: Iterator[Packet[VideoStream]], decoder: VideoCodecContext) -> Iterator[VideoFrame]:
         """Decode packet by packet, then drain; a packet that cannot be decoded is counted and left out."""
         for packet in chain(packets, [None]):
+            stop_if_cancelled()
             try:
                 if packet is not None:
                     self._reading.check_size(packet, decoder)
@@ -365,6 +373,12 @@ class PyAVDecoder:
                 self._bad_packets += frames is None
                 self.frames_decoded += len(frames or ())
             yield from frames or ()
+
+
+def _reorders(stream: VideoStream) -> bool:
+    """Whether frames may be shown in another order than they are decoded in."""
+    context: Any = stream.codec_context
+    return bool(context.reorder_depth if hasattr(context, "reorder_depth") else context.has_b_frames)  # PyAV 15
 
 
 def _skipping(

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import av
-from av.stream import Discard, Disposition
+from av.stream import Disposition
 from av.subtitles.subtitle import AssSubtitle
 
 from kframes_plugin.types import Note
-from kframes_plugin.video.opening import demux, open_container
+from kframes_plugin.video.opening import demux, open_container, read_only
 from kframes_plugin.words.languages import plain_code
 from kframes_plugin.words.options import Spoken
 
@@ -53,9 +53,7 @@ def read_embedded(file: VideoFile, language: str | None) -> tuple[list[Spoken], 
         stream = choose_stream(texts, language)
         if stream is None:
             return [], notes
-        for other in container.streams:
-            if other.index != stream.index:
-                other.discard = Discard.all
+        read_only(container, stream)
         lines: list[Spoken] = []
         try:
             for line in _read(container, stream):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.clips.geometry import candidate_edges
 from kframes_plugin.errors import needs_extra
 from kframes_plugin.types import Frame, Line, Note
@@ -60,6 +61,7 @@ def read_screen(
     begun, texts = perf_counter(), dict.fromkeys(changed.tolist(), "")
     done = 0
     for done, place in enumerate(chosen, 1):
+        stop_if_cancelled()
         texts[place] = " ".join(recognise(frames[place]).split())
         if progress is not None:
             progress(done, len(chosen))

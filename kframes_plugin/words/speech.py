@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.errors import needs_extra
 from kframes_plugin.video.opening import open_container
 from kframes_plugin.video.options import VideoOptions
@@ -77,6 +78,7 @@ class Speech:
         segments, about = self._transcribe(path, self.language)
         lines = []
         for segment in segments:  # the work is done here, segment by segment
+            stop_if_cancelled()
             lines.append((float(segment.start), float(segment.end), segment.text.strip()))
             if self.progress is not None:
                 self.progress("speech", min(int(segment.end), int(about.duration)), int(about.duration))

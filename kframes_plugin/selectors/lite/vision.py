@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.selectors.lite.session import LazySession
 
 Floats = NDArray[np.float32]
@@ -41,6 +42,7 @@ class VisionEncoder:
         windows = place_windows(height // STRIDE, width // STRIDE)
         parts = []
         for start in range(0, len(images), BATCH):
+            stop_if_cancelled()
             shown = [_resize(image, (width, height)) for image in images[start : start + BATCH]]
             pixels = np.stack([np.asarray(image, np.float32) for image in shown]).transpose(0, 3, 1, 2)
             parts.append(self._run(pixels=np.ascontiguousarray(pixels), windows=windows))
