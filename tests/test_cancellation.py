@@ -191,30 +191,16 @@ def test_every_kind_of_work_asks_whether_somebody_waits(name: str) -> None:
 def test_a_model_stops_between_two_tokens() -> None:
     """The stopping rule is asked at every token: a model of transformers that writes leaves at the first one."""
     from kframes_plugin.mllm.generate import write
-
-    selector: Any = KFrames.from_pretrained("nano", device="cpu").selector
-    asked = list[int]()
-
-    def run() -> None:
-        inputs = selector._inputs(*prompt(selector))
-        hook = selector.model.register_forward_pre_hook(lambda *_: asked.append(1))
-        try:
-            write(selector.model, selector.processor, inputs, 200)
-        finally:
-            hook.remove()
-
-    with pytest.raises(Cancelled):
-        left().run(run)
-    assert len(asked) == 1, "one pass, then nobody waits for the second token"
-
-
-def prompt(selector: Any) -> tuple[Any, Any, Any]:
-    from kframes_plugin.prompt import build_messages
     from kframes_plugin.types import Candidates
 
-    shown = Candidates(NANO_FRAMES, 2.0)
-    fmt = selector.settings.format
-    return shown, [build_messages(shown, "a ring", fmt, None)], None
+    selector: Any = KFrames.from_pretrained("nano", device="cpu").selector
+    inputs = selector._prompted._encode(Candidates(NANO_FRAMES, 2.0), ["a ring"], selector.settings.format, 200)
+    passes = list[int]()
+    hook = selector.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    with pytest.raises(Cancelled):
+        left().run(write, selector.model, selector.processor, inputs, 200)
+    hook.remove()
+    assert len(passes) == 1, "one pass, then nobody waits for the second token"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@
 import langchain_core  # noqa: F401 - the gate: without the host there is no integration
 
 from kframes_langchain.documents import KFramesLoader, KFramesRetriever
-from kframes_langchain.middleware import ImagesAfterTools
+from kframes_langchain.middleware import ImagesAfterTools, KeepLastImages
 from kframes_langchain.tool import KFramesTool
 
-__all__ = ["ImagesAfterTools", "KFramesLoader", "KFramesRetriever", "KFramesTool"]
+__all__ = ["ImagesAfterTools", "KFramesLoader", "KFramesRetriever", "KFramesTool", "KeepLastImages"]

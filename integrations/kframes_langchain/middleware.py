@@ -1,4 +1,4 @@
-"""ImagesAfterTools: for chat models that take no images in tool messages, or take them out of order."""
+"""What an agent does with the images of tools: move them behind, or let go of older ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from langchain.agents.middleware import AgentMiddleware, ModelRequest
 from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
 
-IMAGES = ("image", "image_url")
+from kframes_plugin.agents.memory import IMAGES, check_keep, has_images, shrink_images
+
 NOTICE = "[The images are in the next message.]"
 
 
@@ -28,12 +29,39 @@ class ImagesAfterTools(AgentMiddleware):
         return await handler(request.override(messages=images_after_tools(request.messages)))
 
 
+class KeepLastImages(AgentMiddleware):
+    """Let go of the images of earlier tool calls, in the agent's state too, so that its memory stays small.
+
+    Each answer keeps its table of times, so the model can ask again for what it has seen.
+
+    Args:
+        keep_last: how many tool messages with images keep them, >= 0.
+        long_side: pixels to which older images are scaled down; None leaves them out, and a line says so.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    def __init__(self, keep_last: int = 1, *, long_side: int | None = None) -> None:
+        super().__init__()
+        check_keep(keep_last, long_side)
+        self.keep_last, self.long_side = keep_last, long_side
+
+    def before_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:
+        """Replace the messages whose images go."""
+        tools = [m for m in state["messages"] if isinstance(m, ToolMessage) and has_images(m.content)]
+        older = tools[: max(len(tools) - self.keep_last, 0)]
+        changed = [m.model_copy(update={"content": shrink_images(m.content, self.long_side)}) for m in older]
+        new = [message for message, old in zip(changed, older, strict=True) if message.content != old.content]
+        return {"messages": new} if new else None
+
+
 def images_after_tools(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """Messages with the images of every run of tool messages in one human message after it."""
     moved: list[AnyMessage] = []
     waiting: list[str | dict[str, Any]] = []
     for message in messages:
-        if isinstance(message, ToolMessage) and has_images(message):
+        if isinstance(message, ToolMessage) and has_images(message.content):
             kept, images = _split(message.content)  # type: ignore[arg-type]
             moved.append(message.model_copy(update={"content": [*kept, {"type": "text", "text": NOTICE}]}))
             waiting += [{"type": "text", "text": f"Images of the tool call {message.tool_call_id}:"}, *images]
@@ -43,11 +71,6 @@ def images_after_tools(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
             waiting = []
         moved.append(message)
     return [*moved, HumanMessage(waiting)] if waiting else moved
-
-
-def has_images(message: ToolMessage) -> bool:
-    """Whether a tool message has an image block."""
-    return isinstance(message.content, list) and any(_is_image(block) for block in message.content)
 
 
 def _split(content: list[Any]) -> tuple[list[Any], list[Any]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from kframes_plugin.agents.video_block import select_block
+from kframes_plugin.keyframes import log_notes
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.prompt.styles import STYLES, Style, style_of, takes_video
+from kframes_plugin.query.follow_up import complete_question
 from kframes_plugin.query.spans import Time
 from kframes_plugin.selection import Selection
-from kframes_plugin.types import Strategy
+from kframes_plugin.types import Note, Strategy
 
 Message = dict[str, Any]
 
@@ -51,7 +54,8 @@ def prepare(
         processor: the processor of the answering model.
         kframes: the selector.
         k: frames for each video, >= 1.
-        query: what is looked for; the last text of the user when None.
+        query: what is looked for; the last text of the user when None, together with the earlier question from which it
+            goes on ("and after that?"): see :func:`~kframes_plugin.query.follow_up.complete_question`.
         strategy: as for :meth:`KFrames.select`.
         style: "auto" is the one of the processor's family, see ``kframes_plugin/prompt/styles.py``.
         start, end: look only here, as for :meth:`KFrames.select`.
@@ -66,7 +70,7 @@ def prepare(
     chosen = _checked(style, processor)
     if not has_video(messages):
         return Prepared(list(messages), {}, [])
-    looked_for = last_user_text(messages) if query is None else query
+    looked_for, notes = _read_question(messages) if query is None else (query, ())
     written: list[Message] = []
     metadata: list[dict[str, Any]] = []
     selections: list[Selection] = []
@@ -82,6 +86,8 @@ def prepare(
             selection = select_block(
                 kframes, {**(video_options or {}), **block}, looked_for, k, strategy=strategy, start=start, end=end
             )
+            log_notes(selection.video, notes)
+            selection = replace(selection, notes=(*notes, *selection.notes))
             blocks, described = STYLES[chosen](selection.frames, selection.duration, selection.clips)
             content += blocks
             if transcript and (text := selection.transcript_text()):
@@ -93,21 +99,26 @@ def prepare(
     return Prepared(written, kwargs, selections)
 
 
-def last_user_text(messages: Sequence[Message]) -> str:
-    """The text of the last message of the user that has any.
+def _read_question(messages: Sequence[Message]) -> tuple[str, tuple[Note, ...]]:
+    """What the user looks for now, and a note where an earlier question is part of it."""
+    texts = user_texts(messages)
+    if not texts:
+        raise ValueError("the chat has no text of the user that says what to look for; add one or pass query=")
+    text, earlier = complete_question(texts)
+    said = f'reads "{texts[-1]}" together with the earlier question "{earlier}"'
+    return text, (Note("question-earlier", said),) if earlier else ()
 
-    Raises:
-        ValueError: there is none.
-    """
-    for message in reversed(messages):
-        if message.get("role") != "user":
-            continue
-        content = message.get("content")
-        texts = [content] if isinstance(content, str) else [b["text"] for b in _blocks(message) if b["type"] == "text"]
-        text = "\n".join(texts).strip()
-        if text:
-            return text
-    raise ValueError("the chat has no text of the user that says what to look for; add one or pass query=")
+
+def user_texts(messages: Sequence[Message]) -> list[str]:
+    """The texts of the user's messages that have any, the last one last."""
+    texts = []
+    for message in messages:
+        content = message.get("content") if message.get("role") == "user" else None
+        said = [content] if isinstance(content, str) else []
+        if content is not None:
+            said += [block["text"] for block in _blocks(message) if block["type"] == "text"]
+        texts.append("\n".join(said).strip())
+    return [text for text in texts if text]
 
 
 def has_video(messages: Sequence[Message]) -> bool:

@@ -48,7 +48,7 @@ def fit_pictures(
             asked = side >= long_side and level == quality
             text = (
                 f"the pictures are at most {side} pixels wide or high, JPEG quality {level}, so that all {len(images)} "
-                f"fit in {max_bytes} bytes; a smaller k shows more of each"
+                "fit in the bytes of one answer; a smaller k shows more of each"
             )
             return tuple(zip(captions, encoded, strict=True)), () if asked else (Note("pictures-smaller", text),)
     return _fit_sheet(selection, max_bytes if max_bytes is not None else 0)
@@ -89,7 +89,9 @@ def _fit_sheet(selection: Selection, max_bytes: int) -> tuple[Pictures, tuple[No
             if len(caption) + len(data) <= max_bytes:
                 text = (
                     f"all {count} frames are on one sheet, each {width} pixels wide, for their pictures do not fit in "
-                    f"{max_bytes} bytes; a smaller k shows more of each"
+                    "the bytes of one answer; a smaller k shows more of each"
                 )
                 return ((caption, data),), (Note("contact-sheet", text),)
-    raise KFramesError(f"{count} frames do not fit in {max_bytes} bytes, not even on one sheet; ask for a smaller k")
+    raise KFramesError(
+        f"{count} frames do not fit in the bytes of one answer, not even on one sheet; ask for a smaller k"
+    )

@@ -97,6 +97,13 @@ def is_time_alone(query: str, spans: Sequence[Span], duration: float, timestamps
     return not read_query(query, spans, duration, timestamps, scenes=tuple).text
 
 
+def without_times(query: str, words: TimeWords = ENGLISH) -> str:
+    """The query without the times that it names."""
+    tokens = Tokens(_before_options(query), words)
+    phrases = _drop_weak(tokens, find_phrases(tokens))
+    return _without(query, tokens, phrases) if phrases else query
+
+
 def _before_options(query: str) -> str:
     found = _OPTION.search(query)
     return query if found is None else query[: found.start()]
