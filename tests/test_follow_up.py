@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+from typing import Any
 
+import pytest
+import tiny_families
+from transformers import AutoProcessor
+from video_maker import every, make_video
+
+from kframes_plugin import Clip, KFrames
 from kframes_plugin.query.follow_up import complete_question, stands_alone
 
 GOES_ON = """And after that?
@@ -94,3 +101,31 @@ def test_the_question_is_found_behind_others_that_go_on() -> None:
 )
 def test_another_time_takes_the_place_of_the_earlier_one(earlier: str, last: str, found: str) -> None:
     assert complete_question([earlier, last]) == (found, earlier)
+
+
+def test_a_chat_with_two_turns_is_searched_for_both(tmp_path: Path) -> None:
+    """Through the door of transformers: the selector sees the whole question, and a note says what was read."""
+    from kframes_transformers import prepare, wrap
+
+    asked = list[str]()
+
+    def selector(frames: Any, query: str) -> list[Clip]:
+        asked.append(query)
+        return [Clip(1, 2)]
+
+    film = make_video(tmp_path / "film.mp4", every(100, 40))
+    processor = AutoProcessor.from_pretrained(tiny_families.smolvlm(tmp_path / "model"))
+    kf = KFrames(selector, candidates=4)
+    first = [{"type": "video", "video": str(film)}, {"type": "text", "text": "When does the dog jump?"}]
+    chat = [
+        {"role": "user", "content": first},
+        {"role": "assistant", "content": [{"type": "text", "text": "At the start."}]},
+        {"role": "user", "content": [{"type": "text", "text": "And after that?"}]},
+    ]
+    wrap(processor, kf, k=2).apply_chat_template(chat, tokenize=True, return_dict=True, return_tensors="pt")
+    prepared = prepare(chat, processor, kf, k=2)
+    assert asked == ["When does the dog jump? And after that?"] * 2
+    (note,) = (note for note in prepared.selections[0].notes if note.code == "question-earlier")
+    assert note.text == 'reads "And after that?" together with the earlier question "When does the dog jump?"'
+    assert prepare(chat, processor, kf, k=2, query="a cat").selections[0].query == "a cat"
+    assert prepare(chat[:1], processor, kf, k=2).selections[0].query == "When does the dog jump?"

@@ -36,7 +36,7 @@ DEFAULT_K = 8
 MAX_K = 32  # pictures: more does not fit the context of most models
 MAX_BYTES = 100_000  # of an answer: some 25,000 tokens where a host counts it as text
 LEAST_BYTES = 10_000
-MOST_CLIPS, MOST_NOTES, LONGEST_TEXT = 32, 16, 500  # of an answer; characters of a reason, note or query
+MOST_CLIPS = MOST_NOTES = 16  # of an answer
 
 
 @dataclass(frozen=True)
