@@ -140,11 +140,12 @@ class ModelInputs:
         """All that the processor makes of the messages; it sees the pictures at most once."""
         processor, name = copy.copy(self.processor), _KINDS[self.kind].processor
         setattr(processor, name, _Remembering(getattr(self.processor, name), memory))  # of the copy alone
-        options: dict[str, Any] = {"images_kwargs": self.options}
+        own = {**self.options, **made_on(self.model.device, getattr(self.processor, name))}
+        options: dict[str, Any] = {"images_kwargs": own}
         if self.kind == "video":
             processor.chat_template = _without_double_marks(processor)
             metadata = [dict(video) for video in videos]
-            options = {"videos_kwargs": self.options, "do_sample_frames": False, "video_metadata": metadata}
+            options = {"videos_kwargs": own, "do_sample_frames": False, "video_metadata": metadata}
         inputs: BatchFeature = processor.apply_chat_template(
             messages,
             tokenize=True,
@@ -218,6 +219,15 @@ def _without_memory(pixels: BatchFeature | None, name: str) -> BatchFeature | No
     if pixels is not None and isinstance(values := pixels.get(name), torch.Tensor):
         pixels[name] = values.new_zeros(()).expand(values.shape)
     return pixels
+
+
+def made_on(device: torch.device, pictures: Any) -> dict[str, Any]:
+    """Options by which an image or video processor takes pictures to a device as bytes, a quarter of what floats take,
+    and scales and normalises them there; none for a CPU, or for a processor that works with numpy.
+    """
+    kinds = {kind.__name__ for kind in type(pictures).__mro__}
+    on_torch = kinds & {"TorchvisionBackend", "BaseImageProcessorFast", "BaseVideoProcessor"}  # the second: 5.0
+    return {"device": str(device)} if on_torch and device.type != "cpu" else {}
 
 
 def small_frames(image_processor: Any) -> dict[str, Any]:

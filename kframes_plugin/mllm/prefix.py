@@ -62,6 +62,10 @@ class PrefixKeeper:
         layers = self._kept.layers if self._kept is not None else ()
         return sum(tensor.numel() * tensor.element_size() for layer in layers for tensor in layer)
 
+    def forget(self) -> None:
+        """Keep nothing."""
+        self._frames = self._kept = None
+
     def split(self, prompt: BatchFeature) -> int:
         """Where the part of a prompt after its last picture begins, tokens; 0 where the model has an obstacle."""
         if self.obstacle:
@@ -88,7 +92,7 @@ class PrefixKeeper:
         ids = prompts[0]["input_ids"][:, :start]
         kept = self._find(frames, ids)
         if kept is None:
-            self._kept = None  # room for the next
+            self.forget()  # room for the next
             kept = self._kept = self._read(ids, place(cut(prompts[0], start)))
             self._frames = weakref.ref(frames, self._drop)
         if kept.rope_deltas is not None:
@@ -110,7 +114,7 @@ class PrefixKeeper:
 
     def _drop(self, gone: weakref.ref[Candidates]) -> None:
         if self._frames is gone:
-            self._frames = self._kept = None
+            self.forget()
 
     def _read(self, ids: Tensor, inputs: Mapping[str, Any]) -> Prefix:
         cache = DynamicCache(config=self.model.config)
