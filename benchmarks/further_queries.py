@@ -34,7 +34,7 @@ def list_queries(selector: str, count: int) -> list[str]:
     """As many different queries, in words that the selector knows."""
     things = KNOWN if selector == "nano" else WORDS
     pairs = [f"{colour} {thing}" for thing in things for colour in COLOURS[:4]]
-    ordered = [f"{one} then {other}" for one in pairs for other in pairs if one != other]
+    ordered = [f"{one} before {other}" for one in pairs for other in pairs if one != other]
     return [*pairs, *ordered][:count]
 
 
