@@ -8,10 +8,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from kframes_plugin.cancellation import stop_if_cancelled
-from kframes_plugin.clips.geometry import overlaps
+from kframes_plugin.clips.geometry import overlaps, union
 from kframes_plugin.clips.snapping import snap_to_cuts
 from kframes_plugin.clips.windows import trim_to_windows
-from kframes_plugin.types import Candidates, Clip, Cost, Note, Prediction, Selector, Span
+from kframes_plugin.types import Candidates, Clip, Cost, Line, Note, Prediction, Selector, Span
 from kframes_plugin.video import OpenVideo
 
 if TYPE_CHECKING:
@@ -39,6 +39,22 @@ def find_clips(
             told = _cut(add_words(kframes.selector, frames, query, told), spans)
         found.append(told)
     return found
+
+
+def find_said(lines: Sequence[Line], query: str, spans: Sequence[Span]) -> list[Span]:
+    """Where lines answer a query: the spans of passages, apart and in time order, inside the spans.
+
+    Args:
+        lines: what is spoken, in time order.
+        query: what is looked for, in words.
+        spans: seconds, apart and in time order.
+    """
+    if not lines:
+        return []
+    from kframes_plugin.selectors.words import find_matches
+
+    heard = Candidates((), spans[-1][1], transcript=lines)
+    return overlaps(union((match.start, match.end) for match in find_matches(heard, query)), spans)
 
 
 def _ask(selector: Selector, frames: Candidates, queries: Sequence[str]) -> Iterator[tuple[list[Clip], float]]:

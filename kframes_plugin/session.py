@@ -18,7 +18,7 @@ from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.clips.geometry import overlaps
 from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.evidence.near import add_lines, lines_near
-from kframes_plugin.finding import find_clips
+from kframes_plugin.finding import find_clips, find_said
 from kframes_plugin.keyframes import (
     ProgressOption,
     as_progress,
@@ -128,7 +128,8 @@ class VideoSession:
         if not asked.text:  # times alone: they are the clips, and no selector is asked
             return (), Prediction(asked.clips), (), {"name": "time words"}
         spans = asked.spans
-        looked = self.retrieval.look(asked.text, spans) or Looked(self.candidates(spans), self._scenes[spans])
+        looked = self.retrieval.look(asked.text, spans, lambda: self._find_said(asked.text, spans))
+        looked = looked or Looked(self.candidates(spans), self._scenes[spans])
         if looked.frames.windows:
             self.words.give_to(looked.frames, spans)
         found = find_clips(self._kframes, looked.frames, [asked.text], self.video, spans)[0]
@@ -137,6 +138,10 @@ class VideoSession:
         scenes = overlaps(looked.scenes, spans) if spans else looked.scenes
         found = Prediction(found, nearest=nearest, notes=notes, cost=cost)
         return looked.frames, found, scenes, self._kframes.description
+
+    def _find_said(self, query: str, spans: Sequence[Span]) -> list[Span]:
+        """Where lines answer a query: windows, whatever a retriever sees there."""
+        return find_said(self.words.transcript, query, spans or [(0.0, self.duration)])
 
     def find_scenes(self) -> tuple[Span, ...]:
         """The scenes of the whole video, as the candidates show them: spans that part [0, duration)."""

@@ -35,7 +35,13 @@ def thin(times: NDArray[np.float64], spans: Sequence[Span], most: int) -> NDArra
 
 
 def choose_windows(
-    scores: ArrayLike, times: Sequence[float], spans: Sequence[Span], seconds: float, *, margin: float
+    scores: ArrayLike,
+    times: Sequence[float],
+    spans: Sequence[Span],
+    seconds: float,
+    *,
+    margin: float,
+    named: Sequence[Span] = (),
 ) -> list[Span]:
     """Name the parts of a video that fit a query best.
 
@@ -48,6 +54,7 @@ def choose_windows(
         spans: where windows may lie: apart, in time order, at least one.
         seconds: length of all windows, about; the last one may be cut short, but a window shows its frame.
         margin: seconds, >= 0.
+        named: parts of the spans that are windows whatever the scores: apart, in time order.
 
     Returns:
         Windows apart, in time order, inside the spans.
@@ -57,7 +64,7 @@ def choose_windows(
     """
     values = check_scores(scores, times)
     edges = candidate_edges(list(times), spans[-1][1])
-    windows: list[Span] = []
+    windows = list(named)
     for place in np.argsort(-values, kind="stable").tolist():
         left = seconds - length(windows)
         if left <= 0:
@@ -68,16 +75,49 @@ def choose_windows(
     return windows
 
 
+def choose_stretches(
+    scores: ArrayLike,
+    times: Sequence[float],
+    spans: Sequence[Span],
+    frames: NDArray[np.float64],
+    count: int,
+    *,
+    named: Sequence[Span] = (),
+) -> list[Span]:
+    """Name the parts of a video that fit a query best, until they hold enough frames.
+
+    Args:
+        scores, times, spans, named: as for :func:`choose_windows`.
+        frames: (m,) seconds, rising: the times that count.
+        count: of ``frames`` that windows hold, about, and no more; the best frame of the pool has a window in any case.
+
+    Returns:
+        Windows apart, in time order, inside the spans: what is nearer to a frame of the pool than to another.
+    """
+    values = check_scores(scores, times)
+    edges = candidate_edges(list(times), spans[-1][1])
+    windows, left = list(named), count - int(inside(frames, named).sum()) if named else count
+    for place in np.argsort(-values, kind="stable").tolist():
+        (home,) = [span for span in spans if span[0] <= times[place] < span[1]]
+        stretch = overlaps([(edges[place], edges[place + 1])], [home])
+        left -= int(inside(frames, stretch).sum())
+        if left < 0 and windows:
+            break
+        windows += stretch
+    return union(windows)
+
+
 def rank_windows(windows: Sequence[Span], scores: ArrayLike, times: ArrayLike, most: int = 4) -> tuple[Clip, ...]:
     """The windows whose best frames score highest, as clips, best first.
 
     Args:
-        windows: apart, each holding a frame of the pool.
+        windows: apart; those that hold no frame of the pool are left out.
         scores, times: (n,) of the pool.
         most: windows, >= 1.
     """
     values, at = np.asarray(scores, np.float64), np.asarray(times, np.float64)
-    best = [(-values[(at >= start) & (at < end)].max(), start, end) for start, end in windows]
+    held = [(start, end, values[(at >= start) & (at < end)]) for start, end in windows]
+    best = [(-own.max(), start, end) for start, end, own in held if len(own)]
     return tuple(Clip(start, end, "P2", "scores high for the retriever") for _, start, end in sorted(best)[:most])
 
 

@@ -6,25 +6,26 @@ on videos of hours are failures of search. Ours: a pool of I-frames, windows by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kframes_plugin.clips.geometry import inside, length
-from kframes_plugin.clips.windows import choose_windows, rank_windows, subtract
+from kframes_plugin.clips.windows import choose_stretches, choose_windows, rank_windows, subtract, thin
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.keyframes import Progress, for_step
-from kframes_plugin.retrieval.pool import BATCH, MOST, STRIDE, Pool, Size, stream, take_pool
+from kframes_plugin.retrieval.pool import BATCH, MOST, STRIDE, Pool, Size, find_cheap, stream, take_pool
 from kframes_plugin.retrieval.retriever import LONG, LONG_STRIDE, Retriever
 from kframes_plugin.scorers import Scores, find_scores
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, FrameEmbedder, Note, Span
 from kframes_plugin.video import OpenVideo
 
 OUTSIDE = 1 / 8  # of the candidates lie outside the windows, so that a selector can notice that it was led astray
+DENSE = 2  # times as many I-frames as candidates: then I-frames alone are candidates in windows
 CLOSE = 2.0  # seconds between two candidates in windows; at 4 s, windows twice as long hold fewer of the true spans
 MARGIN = 2.0  # seconds that a window shows before and after what scores high
 
@@ -68,12 +69,15 @@ class Retrieval:
         self._progress = progress
         self.pools: dict[tuple[Span, ...], Pool] = {}
 
-    def look(self, query: str, within: Sequence[Span] = ()) -> Looked | None:
+    def look(
+        self, query: str, within: Sequence[Span] = (), named: Callable[[], Sequence[Span]] = tuple
+    ) -> Looked | None:
         """The candidates of a query, most of them inside its windows; None: spread them evenly.
 
         Args:
             query: what is looked for.
             within: spans, seconds, outside of which nothing is looked at; none: the whole video.
+            named: gives parts of these that are windows in any case, since words name them: apart, in time order.
 
         Raises:
             VideoError, SelectorError: decoding or scoring fails.
@@ -92,8 +96,7 @@ class Retrieval:
         start, before = perf_counter(), self.video.frames_decoded
         pool = self._take_pool(scorer, tuple(spans))
         scores, calls = self._score(scorer, pool, query)
-        windows = choose_windows(scores, pool.times.tolist(), spans, seconds, margin=MARGIN)
-        frames = self._take_candidates(windows, subtract(spans, windows))
+        windows, frames = self._choose(pool, scores, spans, seconds, list(named()))
         text = f"{self.retriever.name} named {len(windows)} windows, {length(windows):.0f} s of {length(spans):.0f} s"
         count = sum(any(low <= frame.timestamp < high for low, high in windows) for frame in frames)
         note = Note(
@@ -142,13 +145,33 @@ class Retrieval:
             parts.append(_ask(score, batch, query))
         return np.concatenate(parts), len(parts)
 
-    def _take_candidates(self, windows: Sequence[Span], rest: Sequence[Span]) -> Candidates:
-        """Most candidates inside the windows, the others spread over the rest."""
-        times = self.video.timestamps
-        outside = min(round(self.count * OUTSIDE), int(inside(times, rest).sum()))
-        chosen = list(self.video.candidates(self.count - outside, self.size, None, windows))
+    def _choose(
+        self, pool: Pool, scores: ArrayLike, spans: Sequence[Span], seconds: float, named: Sequence[Span]
+    ) -> tuple[list[Span], Candidates]:
+        """The windows, and the candidates: most of them inside.
+
+        Where there are many more I-frames than candidates, the candidates are the I-frames of the windows, which cost a
+        decoded picture each; else they are spread evenly over windows of so many seconds.
+        """
+        times, pooled = self.video.timestamps, pool.times.tolist()
+        cheap, most = find_cheap(self.video), self.count - round(self.count * OUTSIDE)
+        cheap = cheap[inside(cheap, spans)]
+        if len(cheap) < DENSE * self.count:
+            windows = choose_windows(scores, pooled, spans, seconds, margin=MARGIN, named=named)
+            chosen = list(self.video.candidates(most, self.size, None, windows))
+        else:
+            windows = choose_stretches(scores, pooled, spans, cheap, most, named=named)
+            bare = [start for start, end in named if not inside(cheap, [(start, end)]).any()]
+            wanted = np.union1d(thin(cheap, windows, most), bare)
+            chosen = list({one.timestamp: one for one in self.video.frames_at(wanted.tolist(), self.size)}.values())
+        rest = subtract(spans, windows)
+        outside = min(self.count - len(chosen), int(inside(times, rest).sum()))
         if outside:
             chosen += self.video.candidates(outside, self.size, None, rest)
+        return windows, self._as_candidates(chosen, windows)
+
+    def _as_candidates(self, chosen: list[Frame], windows: Sequence[Span]) -> Candidates:
+        """Frames in any order as candidates, each standing until the next."""
         chosen.sort(key=lambda frame: frame.timestamp)
         ends = [*(frame.timestamp for frame in chosen[1:]), self.video.duration]
         frames = (Frame(f.timestamp, end - f.timestamp, f.image) for f, end in zip(chosen, ends, strict=True))
@@ -161,6 +184,6 @@ def _ask(score: Scores, batch: Sequence[Frame], query: str) -> NDArray[np.float6
     return np.asarray(score(Candidates(shown, end - begin), query), np.float64)
 
 
-def count_pool(spans: Sequence[Span], count: int) -> int:
-    """The most frames of a pool: one in 4 s, at least as many as the selector sees, at most 4,096."""
-    return min(MOST, max(count, round(length(spans) / STRIDE)))
+def count_pool(spans: Sequence[Span], count: int, stride: float = STRIDE) -> int:
+    """The most frames of a pool: one in so many seconds, at least as many as the selector sees, at most 4,096."""
+    return min(MOST, max(count, round(length(spans) / stride)))

@@ -30,6 +30,7 @@ from kframes_plugin.words.transcript import read_transcript
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".gif")
 LEAST, CLOSE, ENOUGH = 8, 2.0, 256  # frames of a video at least; one in 2 s; so many are enough where I-frames are few
+SPARSE = 4.0  # seconds between two of more than these
 ALL_ALIKE = Note("nothing-found", "no frame of these videos stands out for the query: all are alike")
 WAIT = 0.05  # seconds between two looks at what another process does
 
@@ -219,7 +220,7 @@ class Searcher:
             spans = [(0.0, video.duration)]
             least = min(max(round(video.duration / CLOSE), LEAST), ENOUGH)
             size = getattr(self.embedder, "frame_size", 448)
-            pool = take_pool(video, self.embedder, size, spans, least=least, most=count_pool(spans, least))
+            pool = take_pool(video, self.embedder, size, spans, least=least, most=count_pool(spans, least, SPARSE))
             lines, _ = read_transcript(video, self.words)
             assert pool.rows is not None
             if stat_files(files) != stat:

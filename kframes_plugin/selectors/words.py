@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,10 @@ from kframes_plugin.clips.from_scores import RELATIVE, RelevanceRule, relevance
 from kframes_plugin.evidence.fusion import clips_of_matches, estimate_looks, fuse
 from kframes_plugin.evidence.ranking import LEAST, Kind, Match, Passages
 from kframes_plugin.scorers import find_scores
-from kframes_plugin.types import Candidates, Cost, Frame, Line, Note, Prediction
+from kframes_plugin.types import Cost, Frame, Line, Note, Prediction
+
+if TYPE_CHECKING:
+    from kframes_plugin.selectors.lite.text import TextEncoder
 
 LEAST_ALONE = 0.1  # a passage's least chance where nothing but words is known: the other choice is to spread the frames
 KINDS: tuple[tuple[Kind, str], ...] = (("said", "transcript"), ("on screen", "screen_text"))
@@ -67,7 +71,7 @@ def add_words(selector: Any, frames: Sequence[Frame], query: str, answer: Predic
     score = find_scores(selector)
     if score is None or getattr(selector, "reads_words", False):
         return answer
-    matches = find_matches(frames, query, LEAST)
+    matches = find_matches(frames, query)
     if not matches:
         return answer
     times = [frame.timestamp for frame in frames]
@@ -84,13 +88,13 @@ def _estimate_looks(scores: NDArray[np.float64], rule: RelevanceRule) -> NDArray
     return chances if (rule.floor, rule.ceiling) == (0.0, 1.0) else estimate_looks(chances)
 
 
-def find_matches(frames: Sequence[Frame], query: str, least: float) -> list[Match]:
+def find_matches(frames: Sequence[Frame], query: str, least: float = LEAST) -> list[Match]:
     """The passages of all kinds that answer a query with at least this chance."""
     return [
         match
         for kind, name in KINDS
         if (lines := _lines(frames, name))
-        for match in _passages(frames, kind, lines).search(query, least)
+        for match in _passages(kind, lines).search(query, least)
     ]
 
 
@@ -99,13 +103,15 @@ def _lines(frames: Sequence[Frame], name: str) -> tuple[Line, ...]:
     return lines
 
 
-def _passages(frames: Sequence[Frame], kind: Kind, lines: tuple[Line, ...]) -> Passages:
-    """The passages of some lines, made once a video."""
-    cache = frames.cache if isinstance(frames, Candidates) else {}
-    if (kept := cache.get(kind)) is None or kept[0] != lines:
-        from kframes_plugin.selectors.lite.selector import FOLDER
-        from kframes_plugin.selectors.lite.text import TextEncoder
+@lru_cache(maxsize=8)  # of the last videos: a line takes 4 ms to embed
+def _passages(kind: Kind, lines: tuple[Line, ...]) -> Passages:
+    """The passages of some lines, made once."""
+    return Passages(lines, kind, _encoder())
 
-        cache[kind] = kept = (lines, Passages(lines, kind, TextEncoder(FOLDER)))
-    passages: Passages = kept[1]
-    return passages
+
+@cache
+def _encoder() -> TextEncoder:
+    from kframes_plugin.selectors.lite.selector import FOLDER
+    from kframes_plugin.selectors.lite.text import TextEncoder
+
+    return TextEncoder(FOLDER)
