@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -19,8 +21,10 @@ SECONDS = 10
 LIMITS = Limits(pixels=2**20, duration=86400.0, streams=8)
 
 
-def lengthen(clip: Path, path: Path, options: dict[str, str] | None = None, container: str | None = None) -> Path:
-    """The clip's packets again and again until tables are used."""
+def lengthen(
+    clip: Path, path: Path, options: dict[str, str] | None = None, container: str | None = None, most: int = LONG
+) -> Path:
+    """The clip's packets again and again, until tables are used."""
     with (
         av.open(str(clip)) as source,
         av.open(str(path), "w", format=container, container_options=options or {}) as output,
@@ -29,7 +33,7 @@ def lengthen(clip: Path, path: Path, options: dict[str, str] | None = None, cont
         target = output.add_stream_from_template(stream)
         packets = [(bytes(p), p.pts, p.dts, p.duration, p.is_keyframe) for p in source.demux(stream) if p.size]
         step = round(SECONDS / stream.time_base)
-        for again in range(LONG // len(packets) + 1):
+        for again in range(most // len(packets) + 1):
             for data, pts, dts, duration, key in packets:
                 packet = av.Packet(data)
                 packet.pts, packet.dts, packet.duration = pts + again * step, dts + again * step, duration
@@ -73,6 +77,35 @@ def test_frames_of_a_film_opened_by_its_tables_are_right(film: Path) -> None:
         wanted = [0, 3, 249, 250, LONG // 2 + 7, len(video.timestamps) - 1]
         frames = video.frames_at(video.timestamps[wanted])
         assert [read_number(frame.image) for frame in frames] == [rank % (SECONDS * 25) for rank in wanted]
+
+
+TEN_HOURS = 10 * 3600 * 25
+LOOK = """
+import resource, sys, time
+import kframes_plugin.video.pyav
+from kframes_plugin import OpenVideo
+
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+before, start = peak(), time.process_time()
+video = OpenVideo(sys.argv[1])
+opening = time.process_time() - start
+frames = video.candidates(256, size=448)
+print(opening, peak() - before, len(video.timestamps), *(round(frame.timestamp * 25) for frame in frames))
+"""
+
+
+@pytest.mark.slow
+def test_ten_hours_open_in_two_seconds_and_little_memory(clip: Path) -> None:
+    path = lengthen(clip, clip.with_name("hours.mp4"), most=TEN_HOURS)
+    done = subprocess.run([sys.executable, "-c", LOOK, str(path)], capture_output=True, text=True, check=True)
+    opening, memory, count, *ranks = map(float, done.stdout.split())
+    path.unlink()
+    assert count >= TEN_HOURS
+    assert opening < 2
+    assert memory < 300
+    assert len(ranks) == 256
+    assert all(rank % 50 == 0 for rank in ranks), "each candidate is an I-frame"
 
 
 def cut_short(film: Path, path: Path) -> None:

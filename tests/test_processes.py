@@ -193,27 +193,49 @@ def decoders_at_work() -> int:
     return sum(thread.name.startswith("kframes-decoder") for thread in threading.enumerate())
 
 
+@pytest.fixture(scope="module")
+def many_groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    options = {"bf": "2", "sc_threshold": "0"}  # no other I-frames, so that every group is a run of its own
+    return make_video(tmp_path_factory.mktemp("groups") / "film.mp4", every(40, 840), gop=14, options=options)
+
+
+INSIDE = [group * 0.56 + 0.12 for group in range(60)]  # the fourth frame of each group
+
+
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core decodes one group of pictures after the other")
-def test_groups_of_pictures_side_by_side_give_the_frames_of_one_after_the_other(film: Path) -> None:
-    middles = [(place + 0.5) * 0.52 for place in range(22)]  # far apart, so that every group is a run of its own
+def test_groups_of_pictures_side_by_side_give_the_frames_of_one_after_the_other(many_groups: Path) -> None:
     at_work: list[int] = []
-    with OpenVideo(film, kept_bytes=0) as video:
+    with OpenVideo(many_groups, kept_bytes=0) as video:
         before = video.frames_decoded
-        frames = video.frames_at(middles, progress=lambda done, total: at_work.append(decoders_at_work()))
-        assert 100 < video.frames_decoded - before <= LENGTH
-        alone = [video.frames_at([middle])[0] for middle in middles]
+        frames = video.frames_at(INSIDE, progress=lambda done, total: at_work.append(decoders_at_work()))
+        together = video.frames_decoded - before
+        alone = [video.frames_at([time])[0] for time in INSIDE]
+        assert video.frames_decoded - before - together == together > 100
     assert max(at_work) > 1
     assert decoders_at_work() == 0
-    assert [read_number(frame.image) for frame in frames] == [round(frame.timestamp * 25) for frame in frames]
+    assert [read_number(frame.image) for frame in frames] == [group * 14 + 3 for group in range(60)]
     assert [frame.image.tobytes() for frame in frames] == [frame.image.tobytes() for frame in alone]
 
 
-def test_who_stops_half_way_leaves_no_decoder_at_work(film: Path) -> None:
+def test_who_stops_half_way_leaves_no_decoder_at_work(many_groups: Path) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    with OpenVideo(film) as video:
+    with OpenVideo(many_groups) as video:
         with pytest.raises(KeyboardInterrupt):
-            video.frames_at([(place + 0.5) * 0.52 for place in range(22)], progress=stop)
+            video.frames_at(INSIDE, progress=stop)
         assert decoders_at_work() == 0
         assert all_right([read(video, 1)])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_child_decodes_side_by_side_what_its_parent_does(many_groups: Path) -> None:
+    with OpenVideo(many_groups, kept_bytes=0) as video:
+        video.frames_at(INSIDE)
+        context = multiprocessing.get_context("fork")
+        shown = context.SimpleQueue()
+        child = context.Process(target=lambda: shown.put([read_number(f.image) for f in video.frames_at(INSIDE)]))
+        child.start()
+        child.join(timeout=60)
+        assert child.exitcode == 0
+        assert shown.get() == [group * 14 + 3 for group in range(60)]

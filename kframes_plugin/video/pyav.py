@@ -2,7 +2,7 @@
 
 Chosen frames are decoded in runs: from the I-frame a frame depends on to the frame itself, then the decoder is
 drained and the next run begins. A run of one I-frame costs one decoded picture; dense targets make one long run.
-Several runs are decoded side by side, each by one thread: what comes out and the CPU time are the same.
+Long runs are decoded by several threads each, short ones side by side by one thread each: the pictures are the same.
 """
 
 from __future__ import annotations
@@ -115,13 +115,13 @@ class PyAVDecoder:
         length = count_packets(runs)
         if (text := tell_cost(self.index, len(ranks), length)) and all(n.code != "rare-i-frames" for n in self.notes):
             self._note("rare-i-frames", text)
-        lanes = count_lanes(runs, self.info.width * self.info.height, self._threads)
+        long = length > _WORTH_THREADS * len(runs)
+        lanes = 1 if long else count_lanes(self.index, runs, self.info.width * self.info.height, self._threads)
         if lanes > 1:
             yield from side_by_side(lambda run, lane: list(self._run_pictures(run, size, 1, lane)), runs, lanes)
             return
-        threads = self._threads if length > _WORTH_THREADS * len(runs) else 1
         for run in runs:
-            yield from self._run_pictures(run, size, threads)
+            yield from self._run_pictures(run, size, self._threads if long else 1)
 
     def _run_pictures(self, run: Run, size: Size, threads: int, lane: int = 0) -> Iterator[tuple[int, Image.Image]]:
         """The pictures of one run."""

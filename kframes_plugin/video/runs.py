@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _BRIDGE = 4  # packets; decoding across a gap of this size costs less than draining and seeking
 _COSTLY, _COSTLY_EACH = 5000, 10  # packets, in all and a frame, above which a note says so: some seconds of 720p
-_LANE_PACKETS = 64  # that each decoder gets at least; one opens the file in 5 to 50 ms
+_LANE_PACKETS = 64  # that each decoder gets at least
+_A_LANE_PACKET = 2000  # frames of the file for one more: each reads its tables, of 10 hours 50 to 90 MB in .1 s
 _LANE_PIXELS = 4 * 1920 * 1088  # of one picture in all decoders together; each holds up to 16 pictures
 Decoded = TypeVar("Decoded")
 
@@ -46,9 +47,10 @@ def count_packets(runs: Sequence[Run]) -> int:
     return sum(run.last - run.first + 1 for run in runs)
 
 
-def count_lanes(runs: Sequence[Run], pixels: int, most: int) -> int:
+def count_lanes(index: FrameIndex, runs: Sequence[Run], pixels: int, most: int) -> int:
     """How many decoders the runs are worth, 0 to ``most``, for pictures of so many pixels."""
-    return min(most, len(runs), count_packets(runs) // _LANE_PACKETS, _LANE_PIXELS // pixels)
+    least = _LANE_PACKETS + len(index) // _A_LANE_PACKET
+    return min(most, len(runs), count_packets(runs) // least, _LANE_PIXELS // pixels)
 
 
 def side_by_side(decode: Callable[[Run, int], list[Decoded]], runs: Sequence[Run], lanes: int) -> Iterator[Decoded]:
