@@ -364,6 +364,12 @@ def peakclips(context: typer.Context) -> None:
     _hand_on(context, "kframes_training.sources.peakclips.cli", "annotate", "annotate")
 
 
+@app.command(**HANDED_ON)
+def candidates(context: typer.Context) -> None:
+    """Decode the candidate frames of videos once, for training: `candidates VIDEOS --out FOLDER`."""
+    _hand_on(context, "kframes_training.stages.candidates", "decode for training", "train")
+
+
 def _hand_on(context: typer.Context, module: str, verb: str, extra: str) -> None:
     """Give the arguments to another room's commands, which are loaded only now."""
     try:

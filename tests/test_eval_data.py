@@ -399,7 +399,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 
 def test_every_reader_has_its_own_file() -> None:
-    assert len({reader.__module__ for reader in READERS.values()}) == len(READERS) == 9
+    assert len({reader.__module__ for reader in READERS.values()}) == len(READERS) == 10
 
 
 def test_answers_and_options() -> None:

@@ -153,8 +153,9 @@ def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Table
     """One step of SFT on stages 1 and 2 and one of GRPO, by the trainers as they are."""
     pytest.importorskip("trl")
     from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
+    from kframes_training.stages.candidate_cache import CandidateCache
+    from kframes_training.stages.film_rows import grpo_dataset, peakclips_labels, peakclips_questions, sft_dataset
     from kframes_training.stages.grpo import reward_functions, train_grpo
-    from kframes_training.stages.peakclips_rows import grpo_dataset, list_evidence, sft_dataset
     from kframes_training.stages.rewards import oracle_answerer
     from kframes_training.stages.settings import RunSettings
     from kframes_training.stages.sft import ClipSFTTrainer
@@ -166,9 +167,9 @@ def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Table
     words = build_tokenizer([row["query"] for row in built[1]["stage1"]] * 5, 600)
     model = build_nano(words, width=64, layers=2, vision_width=32, vision_layers=1)
     processor = build_processor(words)
-    reading: dict[str, Any] = {"candidates": 6, "size": (56, 56), "fmt": fmt, "videos": films}
+    frames = CandidateCache(tmp_path / "frames", 6, (56, 56))
     for stage in ("1", "2"):
-        rows = sft_dataset(built[0], stage=stage, **reading)
+        rows = sft_dataset(peakclips_labels(built[0], stage, films), frames, fmt)
         assert len(rows) == len(built[1][f"stage{stage}"])
         run = RunSettings(tmp_path / stage, steps=1, lr=1e-3)
         settings = SFTConfig(**run.arguments(max_length=None, per_device_train_batch_size=2, save_strategy="no"))
@@ -177,23 +178,25 @@ def test_training_takes_the_rows_unchanged(films: Path, built: tuple[Path, Table
         assert trainer.train().training_loss > 0
         assert not model.lm_head.weight.equal(before)
     model.save_pretrained(tmp_path / "policy")
-    rows, asked = grpo_dataset(built[0], **reading)
-    rewards = reward_functions(oracle_answerer(list_evidence(asked), [row["answer"] for row in asked]), k=4, fmt=fmt)
+    asked = peakclips_questions(built[0], films)
+    rows = grpo_dataset(asked, frames, fmt)
+    oracle = oracle_answerer([one.evidence for one in asked], [one.answer for one in asked])
+    rewards = reward_functions(oracle, k=4, fmt=fmt)
     short = {"steps": 1, "lr": 1e-3, "beta": 0.0, "prompts": 2, "generations": 2, "longest": 8, "save_strategy": "no"}
     trained = train_grpo(tmp_path / "policy", processor, rows, rewards, tmp_path / "rl", **short)
     assert trained.state.global_step == 1
 
 
 def test_training_refuses_another_file(films: Path, built: tuple[Path, Tables], tmp_path: Path) -> None:
-    from kframes_training.stages.peakclips_rows import sft_dataset
+    from kframes_training.stages.film_rows import peakclips_labels
 
     with pytest.raises(FileNotFoundError, match=r"has no synthscenes-\d+\.mp4; get it from its source, or build with"):
-        sft_dataset(built[0], stage="1", candidates=4, size=(56, 56), videos=tmp_path)
+        peakclips_labels(built[0], "1", tmp_path)
     for file in films.iterdir():
         shutil.copy(file, tmp_path)
     (tmp_path / f"synthscenes-{SEEDS[0]}.mp4").write_bytes(b"another")
     with pytest.raises(ValueError, match="is not the file that was annotated: SHA-256"):
-        sft_dataset(built[0], stage="1", candidates=4, size=(56, 56), videos=tmp_path)
+        peakclips_labels(built[0], "1", tmp_path)
 
 
 def test_labels_that_say_nothing_are_told(built: tuple[Path, Tables]) -> None:

@@ -19,8 +19,10 @@ import yaml
 from kframes_training.nano.model import build_nano, build_processor, build_tokenizer
 from kframes_training.nano.recipe import run
 from kframes_training.sources.synthscenes import sample_video
-from kframes_training.stages.finetune import check_data, load_answerer, load_model, main, train_rl, train_sft
+from kframes_training.stages.data import read_entries
+from kframes_training.stages.finetune import load_answerer, load_model, main, train_rl, train_sft
 from kframes_training.stages.mllm_answerer import option_probabilities
+from kframes_training.stages.questions import DrawnQuestion
 from kframes_training.stages.settings import RunSettings
 from kframes_training.stages.synthscenes_rows import grpo_rows, paint_candidates
 from transformers import (
@@ -147,13 +149,13 @@ def test_rl_stage_takes_a_step_and_logs_rewards(tiny: Any, tmp_path: Path) -> No
 
 def test_only_a_known_source_of_data(tiny: Any, tmp_path: Path) -> None:
     model, processor = tiny
-    config, refused = TINY | {"data": "peakclip"}, r"data must be synthscenes.*got 'peakclip'"
+    config, refused = TINY | {"data": "peakclip"}, r"kind must be one of synthscenes, peakclips, own, .*got 'peakclip'"
     with pytest.raises(ValueError, match=refused):
         train_sft(model, processor, config, "1", tmp_path)
     with pytest.raises(ValueError, match=refused):
         train_rl(model, processor, config, tmp_path)
     with pytest.raises(ValueError, match="got None"):
-        check_data({})
+        read_entries({})
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +252,7 @@ def test_settings_of_a_run(tmp_path: Path) -> None:
 
 def test_a_model_by_name_answers_questions(recipe: Path) -> None:
     _, asked = grpo_rows([11], candidates=4, size=(56, 56))
-    answer = load_answerer(str(recipe / "model"), asked, (56, 56))
+    answer = load_answerer(str(recipe / "model"), [DrawnQuestion(*one) for one in asked], (56, 56))
     chances = answer([1.0, 7.5], 0)
     assert len(chances) == len(asked[0][1].options) == 4
     assert sum(chances) == pytest.approx(1)

@@ -20,14 +20,13 @@ from trl import SFTConfig
 
 from kframes_plugin.mllm.checkpoint import CheckpointSettings
 from kframes_plugin.prompt import PromptFormat
-from kframes_training.sources.synthscenes.language import Question
-from kframes_training.sources.synthscenes.world import Video
+from kframes_training.stages.data import grpo_dataset, sft_dataset
 from kframes_training.stages.grpo import reward_functions, train_grpo
 from kframes_training.stages.mllm_answerer import mllm_answerer
+from kframes_training.stages.questions import Asked
 from kframes_training.stages.rewards import Answerer, oracle_answerer
 from kframes_training.stages.settings import JsonlLog, RunSettings, train_or_resume
 from kframes_training.stages.sft import ClipSFTTrainer
-from kframes_training.stages.synthscenes_rows import grpo_dataset, sft_dataset
 
 # The language model's linear layers and the merger's; a pattern, because the tower has layers of the same names.
 LORA_LAYERS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj|.*visual\.merger\.mlp\.[02]"
@@ -54,31 +53,14 @@ def make_lora(config: dict[str, Any], model: Any) -> LoraConfig | None:
     return LoraConfig(target_modules=LORA_LAYERS, task_type="CAUSAL_LM", **config["lora"])
 
 
-def check_data(config: dict[str, Any]) -> None:
-    """The rows come from a named source; there is one.
-
-    Raises:
-        ValueError: another name.
-    """
-    if config.get("data") != "synthscenes":
-        raise ValueError(f"data must be synthscenes, the one source of rows there is; got {config.get('data')!r}")
-
-
 def train_sft(model: Any, processor: Any, config: dict[str, Any], stage: str, folder: Path) -> Trainer:
     """Stage "1" or "2" on the configuration's rows; the result is in ``folder / "final"``.
 
     Raises:
         ValueError: a source of data or a task that there is not.
     """
-    check_data(config)
     reading, plan = read_settings(config), config[f"stage{stage}"]
-    rows = sft_dataset(
-        range(*plan["videos"]),
-        candidates=reading.candidates,
-        size=tuple(config["frame"]),
-        tasks=plan["tasks"],
-        fmt=reading.format,
-    )
+    rows = sft_dataset(config, stage, reading)
     freeze_vision(model)
     run = RunSettings(folder, steps=-1, lr=1e-5)  # steps: by the file's num_train_epochs or max_steps
     trainer = ClipSFTTrainer(
@@ -108,13 +90,12 @@ def train_rl(
     Raises:
         ValueError: a source of data that there is not.
     """
-    check_data(config)
     reading, plan = read_settings(config), dict(config["stage3"])
-    seeds, k, named = range(*plan.pop("videos")), plan.pop("k"), plan.pop("answerer")
-    size = tuple(config["frame"])
-    rows, asked = grpo_dataset(seeds, candidates=reading.candidates, size=size, fmt=reading.format)
+    plan.pop("videos", None)  # of synthscenes
+    k, named = plan.pop("k"), plan.pop("answerer")
+    rows, asked = grpo_dataset(config, reading)
     if answerer is None:
-        answerer = load_answerer(named, asked, size)
+        answerer = load_answerer(named, asked, tuple(config["frame"]))
     rewards = reward_functions(answerer, k=k, fmt=reading.format)
     trainer = train_grpo(
         model, processor, rows, rewards, folder, lora=make_lora(config, model), train_merger=True, **plan
@@ -123,12 +104,12 @@ def train_rl(
     return trainer
 
 
-def load_answerer(name: str, asked: list[tuple[Video, Question]], size: tuple[int, int]) -> Answerer:
+def load_answerer(name: str, asked: Sequence[Asked], size: tuple[int, int]) -> Answerer:
     """Load the answerer of a recipe: "oracle", which knows where the evidence is, or a model by its name."""
     if name != "oracle":
         return mllm_answerer(name, asked, size)
-    spans = [[(video.scenes[i].start, video.scenes[i].end) for i in question.evidence] for video, question in asked]
-    return oracle_answerer(spans, [question.answer for _, question in asked])
+    counts = [len(one.options) for one in asked]
+    return oracle_answerer([one.evidence for one in asked], [one.answer for one in asked], options=counts)
 
 
 def save(trainer: Trainer, processor: Any, reading: CheckpointSettings, folder: Path) -> None:

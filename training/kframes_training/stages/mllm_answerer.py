@@ -6,42 +6,46 @@ letters are the probabilities that the reward compares.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from kframes_plugin.prompt import frame_content
 from kframes_plugin.prompt.choices import LETTERS, write_question
 from kframes_plugin.types import Frame
-from kframes_training.sources.synthscenes.language import Question
-from kframes_training.sources.synthscenes.paint import paint
-from kframes_training.sources.synthscenes.world import Video
+from kframes_training.stages.questions import Asked
 from kframes_training.stages.rewards import Answerer
 
 
-def mllm_answerer(name: str, asked: Sequence[tuple[Video, Question]], size: tuple[int, int]) -> Answerer:
-    """A frozen model over a list of questions on SynthScenes: (timestamps, index of the question) -> p(option).
+def mllm_answerer(name: str, asked: Sequence[Asked], size: tuple[int, int]) -> Answerer:
+    """A frozen model over a list of questions: (timestamps, index of the question) -> p(option).
+
+    Each process of a run on several GPUs loads it on the GPU of its own.
 
     Args:
         name: hub id or directory of the model.
-        asked: the questions and their videos.
+        asked: the questions.
         size: (width, height) of the frames it sees, pixels.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    device = own_device()
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     model = AutoModelForImageTextToText.from_pretrained(name, dtype=dtype, use_safetensors=True).to(device).eval()
     pixels = {"shortest_edge": size[0] * size[1], "longest_edge": size[0] * size[1]}
     processor = AutoProcessor.from_pretrained(name, size=pixels)
 
     def answer(timestamps: Sequence[float], index: int) -> list[float]:
-        video, question = asked[index]
-        frames = [Frame(time, 1.0, Image.fromarray(paint(video, time, size))) for time in timestamps]
-        return option_probabilities(model, processor, frames, question.text, question.options)
+        question = asked[index]
+        return option_probabilities(model, processor, question.show(timestamps, size), question.text, question.options)
 
     return answer
+
+
+def own_device() -> str:
+    """The device of this process: "cpu", or the GPU that the launcher gave it (LOCAL_RANK), the first one alone."""
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}" if torch.cuda.is_available() else "cpu"
 
 
 @torch.no_grad()

@@ -102,7 +102,7 @@ def oracle_answerer(
     evidence: Sequence[Sequence[tuple[float, float]]],
     answers: Sequence[int],
     *,
-    options: int = 4,
+    options: Sequence[int] | int = 4,
     sure: float = 0.9,
 ) -> Answerer:
     """An answerer that knows: the more evidence spans hold a frame, the surer it is of the right option.
@@ -110,15 +110,15 @@ def oracle_answerer(
     Args:
         evidence: for every question its spans, seconds.
         answers: for every question the index of the right option.
-        options: their number.
-        sure: probability of the right option when every span holds a frame; with none it is 1 / ``options``.
+        options: their number, for every question or for all.
+        sure: probability of the right option when every span holds a frame; with none all are as likely.
     """
 
     def answer(timestamps: Sequence[float], question: int) -> list[float]:
-        spans = evidence[question]
+        spans, count = evidence[question], options if isinstance(options, int) else options[question]
         seen = sum(any(start <= time < end for time in timestamps) for start, end in spans)
-        right = 1 / options + (sure - 1 / options) * (seen / len(spans) if spans else 0.0)
-        rest = (1 - right) / (options - 1)
-        return [right if option == answers[question] else rest for option in range(options)]
+        right = 1 / count + (sure - 1 / count) * (seen / len(spans) if spans else 0.0)
+        rest = (1 - right) / (count - 1)
+        return [right if option == answers[question] else rest for option in range(count)]
 
     return answer

@@ -94,9 +94,12 @@ def grpo_rows(
 
 
 def grpo_dataset(
-    seeds: Sequence[int], *, candidates: int, size: tuple[int, int], fmt: PromptFormat = DEFAULT_FORMAT
+    seeds: Sequence[int], *, candidates: int, size: tuple[int, int], fmt: PromptFormat = DEFAULT_FORMAT, first: int = 0
 ) -> tuple[Dataset, list[tuple[Video, Question]]]:
-    """The same rows, drawn when they are read; the copies of a row in a batch share their pictures."""
+    """The same rows, drawn when they are read; the copies of a row in a batch share their pictures.
+
+    They number the questions from ``first`` on.
+    """
     asked = _asked(seeds)
 
     def read(columns: dict[str, list[int]]) -> dict[str, list[Any]]:
@@ -104,7 +107,7 @@ def grpo_dataset(
         for number in columns["number"]:
             if number not in drawn:
                 video, question = asked[number]
-                drawn[number] = _row(paint_candidates(video, candidates, size), number, video, question, fmt)
+                drawn[number] = _row(paint_candidates(video, candidates, size), first + number, video, question, fmt)
         return {key: [drawn[number][key] for number in columns["number"]] for key in drawn[columns["number"][0]]}
 
     return Dataset.from_dict({"number": list(range(len(asked)))}).with_transform(read), asked

@@ -3,6 +3,7 @@
 items.py        Item, Data: the words
 files.py        what readers share
 own.py          a simple JSONL of one's own
+moments.py      queries with spans, as grounding data sets write them (ActivityNet Captions, TimeLens-100K ...)
 videomme.py, mlvu.py, lvbench.py, longvideobench.py         questions with options
 kfs_bench.py, lv_haystack.py, qvhighlights.py, charades_sta.py      with true scenes, frames or moments
 """
@@ -20,6 +21,7 @@ from kframes_training.sources.datasets import (
     lv_haystack,
     lvbench,
     mlvu,
+    moments,
     own,
     qvhighlights,
     videomme,
@@ -39,6 +41,7 @@ READERS: Mapping[str, Callable[..., Data]] = {
     "lv-haystack": lv_haystack.read,
     "qvhighlights": qvhighlights.read,
     "charades-sta": charades_sta.read,
+    "moments": moments.read,
 }
 # Fields that only the files of one data set have, all of them in the first row.
 _MARKS = {

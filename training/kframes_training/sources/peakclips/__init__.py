@@ -5,7 +5,7 @@ scenes -> captions -> chapters -> video caption -> queries -> relevance 1-5 -> r
 pipeline.annotate(source, ...)   one video, step by step (steps.py, each a function of plain rows)
 building.build(videos, out, ...) many videos, resumable, on one machine or on Ray; behind ``kframes peakclips build``
 checking.check(folder)           statistics and quality of what was built; behind ``kframes peakclips check``
-stages/peakclips_rows.py         makes what the trainers take of it
+stages/film_rows.py             makes what the trainers take of it
 
 The prompts are in prompts.py, all of them; what a table holds is in rows.py.
 """
