@@ -22,6 +22,7 @@ from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Note
 from kframes_plugin.video.colour import find_hdr
 from kframes_plugin.video.decoder import DamagedError, Limits, Size, VideoFile, VideoInfo
+from kframes_plugin.video.ends import is_cut_short
 from kframes_plugin.video.forks import ForkLock
 from kframes_plugin.video.index import (
     NO_STAMP,
@@ -313,6 +314,8 @@ class PyAVDecoder:
             self._note("damaged", f"damaged: {packets.corrupt} of {found} packets")
         if "mp4" in container.format.name and stream.frames > found:  # AVI counts what it never wrote
             self._note("cut-short", f"cut short: {found} of the {stream.frames} frames in its header are there")
+        if is_cut_short(self._reading.local, container.format.name):
+            self._note("cut-short", "cut short: the file ends before its container says; copy or download it again")
         claims = [container.duration / av.time_base if container.duration else 0.0]
         claims += [float(stream.duration * stream.time_base)] if stream.duration and stream.time_base else []
         start = float(self.index.stamps[0] * stream.time_base) if stream.time_base else 0.0
