@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, allocate, check_strategy, resolve
-from kframes_plugin.clips.cheap_frames import snap_to_i_frames
+from kframes_plugin.clips.cheap_frames import move_off_damage, snap_to_i_frames
 from kframes_plugin.clips.geometry import inside, lay_end_to_end
 from kframes_plugin.text import printable, quoted
 from kframes_plugin.types import FRAME_SIZE, Clip, Cost, Frame, Note, Span, Strategy
@@ -22,6 +22,7 @@ log = logging.getLogger("kframes")
 
 Progress = Callable[[str, int, int], None]  # (step, done, total)
 ProgressOption = Progress | bool | None  # True: bars of tqdm
+_MOST_TRIES = 10  # to keep off damage that is met while decoding; then what is there is taken
 # Notes with these codes hold for one k only, so resample replaces them.
 KEYFRAME_CODES = ("no-clip", "few-frames", "clips-full", "spans-full")
 
@@ -89,12 +90,12 @@ def take_keyframes(
         VideoError: decoding fails.
     """
     start, before = perf_counter(), video.frames_decoded
-    while True:
-        known = video.timestamps
+    for _ in range(_MOST_TRIES):
+        known, damaged = video.timestamps, video.is_damaged.sum()
         times, used = choose_times(video, clips, k, options, nearest=nearest, scenes=scenes)
         frames = video.frames_at(times, size=options.frame_size, progress=for_step(progress, "keyframes"))
-        if len(video.timestamps) == len(known):  # else the file turned out to be damaged: fewer frames than it says
-            break
+        if len(video.timestamps) == len(known) and video.is_damaged.sum() == damaged:
+            break  # else more damage was met on the way: fewer frames than the file says, or some to be avoided
     notes = (*video.notes, *_keyframe_notes(clips, nearest, scenes, frames, k, used, options))
     cost = Cost(
         frames_decoded=video.frames_decoded - before,
@@ -117,8 +118,10 @@ def choose_times(
     times, used = _allocate(video, clips, k, options, nearest, scenes)
     if options.exact:
         return times, used
+    known, length = video.timestamps, video.duration
     edges = _edges([*clips, *nearest] if used != "uniform" else [], k, options, scenes)
-    return snap_to_i_frames(times, edges, video.timestamps, video.needed, video.duration), used
+    times = snap_to_i_frames(times, edges, known, video.needed, length)
+    return move_off_damage(times, edges, known, video.is_damaged, length) if video.is_damaged.any() else times, used
 
 
 def _allocate(

@@ -135,6 +135,7 @@ NOTE_CODES: Mapping[str, str] = {
     "answer-repaired": "the model's answer was not in the wire form and was mended",
     "answer-unreadable": "no clips could be read in the model's answer",
     "damaged": "parts of the video cannot be decoded",
+    "damaged-pictures": "pictures are decoded with errors; sound ones near by are preferred",
     "cut-short": "the file ends before it should",
     "starts-late": "the first frames cannot be decoded: the file starts in the middle",
     "decoded-whole": "all of the video had to be decoded to find its frames",

@@ -1,4 +1,4 @@
-"""Files whose end is missing, in every container: a note, and exactly the frames that are there; whole ones have none."""
+"""Files whose end is missing, in every container: a note, and the frames that are there; whole ones have none."""
 
 from __future__ import annotations
 

@@ -92,18 +92,45 @@ def snap_to_i_frames(
     """
     times = np.asarray(chosen, dtype=np.float64)
     exact = np.searchsorted(timestamps, times)
-    halfway = (times[1:] + times[:-1]) / 2
-    walls = np.unique([0.0, *(edge for edge in edges if 0 < edge < duration), duration])
-    place = np.searchsorted(walls, times, side="right")
-    low = np.maximum(np.concatenate([[0.0], halfway]), walls[place - 1])
-    high = np.minimum(np.concatenate([halfway, [duration]]), walls[place])
+    low, high, wall = _find_stretches(times, edges, duration)
     ends = np.concatenate([timestamps, [duration]])[exact + 1]
-    stays = (ends > walls[place] + _NANOSECOND) & (walls[place] < duration)
+    stays = (ends > wall + _NANOSECOND) & (wall < duration)
     first = np.where(stays, exact, np.searchsorted(timestamps, low))
     last = np.where(stays, exact + 1, np.searchsorted(timestamps, high))
     cheap = _choose_cheap(times, exact, first, last, timestamps, needed, high - low, KEYFRAME_REACH)
     moved: list[float] = timestamps[cheap].tolist()
     return moved
+
+
+def move_off_damage(
+    chosen: Sequence[float],
+    edges: Sequence[float],
+    timestamps: Floats,
+    is_damaged: NDArray[np.bool_],
+    duration: float,
+) -> list[float]:
+    """Move damaged frames to the nearest sound ones of their own stretches; those of a stretch without one stay.
+
+    Args and returns are as for :func:`snap_to_i_frames`; ``is_damaged``: (n,).
+    """
+    times, sound = np.asarray(chosen, dtype=np.float64), np.flatnonzero(~is_damaged)
+    if not len(sound):
+        return list(chosen)
+    ranks = np.searchsorted(timestamps, times)
+    low, high, _ = _find_stretches(times, edges, duration)
+    first, last = np.searchsorted(timestamps, low), np.searchsorted(timestamps, high)
+    nearest, has_one = _find_nearest(times, timestamps, sound, first, last)
+    moved: list[float] = timestamps[np.where(is_damaged[ranks] & has_one, nearest, ranks)].tolist()
+    return moved
+
+
+def _find_stretches(times: Floats, edges: Sequence[float], duration: float) -> tuple[Floats, Floats, Floats]:
+    """Where the stretch of each frame begins and ends, seconds, and the next edge behind the frame."""
+    halfway = (times[1:] + times[:-1]) / 2
+    walls = np.unique([0.0, *(edge for edge in edges if 0 < edge < duration), duration])
+    place = np.searchsorted(walls, times, side="right")
+    low = np.maximum(np.concatenate([[0.0], halfway]), walls[place - 1])
+    return low, np.minimum(np.concatenate([halfway, [duration]]), walls[place]), walls[place]
 
 
 def _choose_cheap(

@@ -20,6 +20,8 @@ from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Note
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
     from kframes_plugin.video.index import FrameIndex
@@ -102,15 +104,20 @@ class Decoder(Protocol):
         info: size, rotation, codec, container.
         index: when every frame comes on screen.
         file: the file behind it, None for frames that were given.
+        damaged: (n,) bool, frames seen to have errors, or behind one in their group; so far.
         notes: what was out of the ordinary, one sentence each.
         frames_decoded: frames produced so far, also those only passed on the way.
     """
 
     name: str
     info: VideoInfo
-    index: FrameIndex
+    damaged: NDArray[np.bool_]
     notes: list[Note]
     frames_decoded: int
+
+    @property
+    def index(self) -> FrameIndex:
+        """See above."""
 
     @property
     def file(self) -> VideoFile | None:

@@ -87,7 +87,7 @@ class DecordDecoder(PyAVDecoder):
         if self.index.counted:
             raise self._refused("cannot place the frames of a file whose time stamps do not tell their order")
         cut_short = "mp4" in container.format.name and stream.frames > len(packets)
-        if packets.error or packets.corrupt or cut_short:
+        if packets.error or len(packets.corrupt) or cut_short:
             raise self._refused("cannot read damaged files")
         if self.info.hdr or self.info.interlaced or self.info.alpha:
             raise self._refused("does not tone-map, deinterlace or read alpha")

@@ -100,11 +100,12 @@ def _is_avi_cut(file: BinaryIO, size: int) -> bool:
 def _is_flv_cut(file: BinaryIO, size: int) -> bool:
     """A whole file ends with the length of its last tag."""
     file.seek(size - 4)
-    length = struct.unpack(">I", file.read(4))[0]
+    length = int.from_bytes(file.read(4), "big")
     if not 11 <= length <= size - 13:
         return True
     file.seek(size - 4 - length)
-    return int.from_bytes(file.read(4)[1:], "big") + 11 != length
+    data = int.from_bytes(file.read(4)[1:], "big")
+    return data + 11 != int(length)
 
 
 def _is_ts_cut(file: BinaryIO, size: int) -> bool:
@@ -133,7 +134,7 @@ def _is_ogg_cut(file: BinaryIO, size: int) -> bool:
 def _is_asf_cut(file: BinaryIO, size: int) -> bool:
     head = file.read(1 << 16)
     at = head.find(_ASF_FILE)
-    return at >= 0 and struct.unpack_from("<Q", head, at + 40)[0] > size
+    return at >= 0 and bool(struct.unpack_from("<Q", head, at + 40)[0] > size)
 
 
 def _is_gif_cut(file: BinaryIO, size: int) -> bool:

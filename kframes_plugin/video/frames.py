@@ -45,6 +45,7 @@ class GivenFrames:
             end = float(times[-1]) + usual if duration is None else duration
         self.index = _index(times, end)
         self.info = VideoInfo(self._images[0].width, self._images[0].height, rotation=0, codec="", container="")
+        self.damaged = np.zeros(len(times), np.bool_)
         self.notes: list[Note] = []
         self.frames_decoded = 0
 

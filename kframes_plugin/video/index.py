@@ -71,6 +71,12 @@ class FrameIndex:
             key -= leads
         return self.packets - self.keys[key] + 1
 
+    def group_from(self, packet: int) -> NDArray[np.bool_]:
+        """(n,) the frames of a packet and of those behind it, up to the next key: its damage may reach them."""
+        place = int(np.searchsorted(self.keys, packet, side="right"))
+        end = self.keys[place] if place < len(self.keys) else np.iinfo(np.int64).max
+        return (self.packets >= packet) & (self.packets < end)
+
     def key_of(self, rank: int) -> int:
         """Which key (place in ``keys``) decoding of this frame starts from: the last one before it in the
         stream that is not shown after it. Frames that lead an open GOP need the key before theirs."""
@@ -84,8 +90,8 @@ class FrameIndex:
 class Packets:
     """What the packets of one stream say, in stream order.
 
-    ``empty``: packets that show the frame before once more; ``corrupt``: packets seen to be damaged; ``error``: what
-    ended the reading before the end of the file, or "".
+    ``empty``: packets that show the frame before once more; ``corrupt``: places of packets seen to be damaged;
+    ``error``: what ended the reading before the end of the file, or "".
     """
 
     pts: NDArray[np.int64]
@@ -94,7 +100,7 @@ class Packets:
     key: NDArray[np.bool_]
     shown: NDArray[np.bool_]
     empty: int
-    corrupt: int
+    corrupt: NDArray[np.int64]
     error: str
 
     def __len__(self) -> int:
@@ -105,7 +111,7 @@ def read_packets(container: InputContainer, stream: VideoStream, max_packets: in
     """Read the stream once without decoding; 26 bytes of memory a packet. A read error ends it like the end of file."""
     pts, dts, durations = array("q"), array("q"), array("q")
     key, shown = array("b"), array("b")
-    empty, corrupt, error = 0, 0, ""
+    corrupt, empty, error = array("q"), 0, ""
     vp8 = stream.codec_context.name in ("vp8", "libvpx")
     prefix = _length_prefix(stream)
     try:
@@ -119,7 +125,8 @@ def read_packets(container: InputContainer, stream: VideoStream, max_packets: in
             durations.append(packet.duration or 0)
             key.append(packet.is_keyframe)
             shown.append(not packet.is_discard and not (vp8 and _is_hidden_vp8(packet)))
-            corrupt += not _is_sound(packet, prefix)
+            if not _is_sound(packet, prefix):
+                corrupt.append(len(pts) - 1)
             if len(pts) > max_packets:
                 error = f"more than {max_packets:,} packets"
                 break
@@ -132,7 +139,7 @@ def read_packets(container: InputContainer, stream: VideoStream, max_packets: in
         np.asarray(key, np.bool_),
         np.asarray(shown, np.bool_),
         empty,
-        corrupt,
+        np.asarray(corrupt, np.int64),
         error,
     )
 

@@ -98,7 +98,7 @@ def _checked(table: _Table, reading: Reading) -> Packets | None:
     if first is None or first.pts is None:
         return None
     pts = dts + table.offsets + (first.pts - int(dts[0] + table.offsets[0]))
-    packets = Packets(pts, dts, table.durations, table.key, np.ones(len(pts), np.bool_), 0, 0, "")
+    packets = Packets(pts, dts, table.durations, table.key, np.ones(len(pts), np.bool_), 0, np.empty(0, np.int64), "")
     probes = keys[np.linspace(0, len(keys) - 1, _PROBES).astype(np.int64)].tolist()
     return packets if all(_is_as_told(packets, place, place == keys[-1], reading) for place in probes) else None
 

@@ -286,6 +286,11 @@ class OpenVideo:
         return self._decoder.index.needed
 
     @property
+    def is_damaged(self) -> NDArray[np.bool_]:
+        """(n,) which of ``timestamps`` were seen to be damaged so far, or depend on one that was."""
+        return self._decoder.damaged
+
+    @property
     def duration(self) -> float:
         """Seconds."""
         return self._decoder.index.duration

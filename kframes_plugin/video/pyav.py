@@ -52,6 +52,7 @@ _THREADED_PIXELS = 2**25  # of all pictures that threads hold at once: four of 4
 _WORTH_THREADS = 8  # frames a run; below, starting and draining frame threads costs more than it gains
 _MAX_FPS = 1000  # packets a second of the allowed duration, so that a hostile file cannot fill the memory
 _MAX_PACKETS = 10**9
+_MOST_MARKS = 1000  # damaged packets whose groups are marked before any is decoded
 _LATE = 16  # frames by which a wrong time stamp may come too late before those missing are given up
 _LATE_PICTURE = 0.5  # seconds after the sound that are worth a note
 _BACK = "time stamps go back inside the file: its frames are given in the order of their time stamps"
@@ -73,6 +74,7 @@ class PyAVDecoder:
         self.frames_decoded = 0
         self._bad_packets = 0
         self._told = ForkLock()  # held for counts and notes, which decoders side by side write
+        self._index: FrameIndex | None = None
         try:
             container, stream, _ = self._reading.shared(threads=1)
             most = int(min(limits.duration * _MAX_FPS, _MAX_PACKETS))
@@ -81,12 +83,25 @@ class PyAVDecoder:
                 container, stream, _ = self._reading.shared(threads=1, fresh=True)
                 packets = read_packets(container, stream, most)
             self.index = self._make_index(packets)
+            if not self.index.counted:
+                for packet in packets.corrupt.tolist()[:_MOST_MARKS]:
+                    self.damaged |= self.index.group_from(packet)
             self.info = self._look()
             check_duration(self.path, self.index.duration, limits)
             self._check_claims(packets)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def index(self) -> FrameIndex:
+        """See :class:`kframes_plugin.video.decoder.Decoder`."""
+        assert self._index is not None
+        return self._index
+
+    @index.setter
+    def index(self, index: FrameIndex) -> None:
+        self._index, self.damaged = index, np.zeros(len(index), np.bool_)
 
     def close(self) -> None:
         """Let go of the file; closing twice does no harm."""
@@ -310,8 +325,8 @@ class PyAVDecoder:
         found, end = len(packets) + packets.empty, self.index.duration
         if packets.error:
             self._note("cut-short", f"cannot be read to its end: {packets.error}")
-        if packets.corrupt and not self.index.counted:  # at a join, all may be well
-            self._note("damaged", f"damaged: {packets.corrupt} of {found} packets")
+        if len(packets.corrupt) and not self.index.counted:  # at a join, all may be well
+            self._note("damaged", f"damaged: {len(packets.corrupt)} of {found} packets")
         if "mp4" in container.format.name and stream.frames > found:  # AVI counts what it never wrote
             self._note("cut-short", f"cut short: {found} of the {stream.frames} frames in its header are there")
         if is_cut_short(self._reading.local, container.format.name):
@@ -329,10 +344,13 @@ class PyAVDecoder:
 
     def _count(self) -> FrameIndex:
         """Decode everything once and index what comes out."""
-        stamps, durations = array("q"), array("q")
+        stamps, durations, corrupt = array("q"), array("q"), 0
         for _, frame in self._counted(None):
             stamps.append(NO_STAMP if frame.pts is None else frame.pts)
             durations.append(frame.duration or 0)
+            corrupt += frame.is_corrupt
+        if corrupt:
+            self._note("damaged-pictures", f"damaged: {corrupt} pictures come with errors")
         last = max(durations[-1:], default=0)
         return index_by_counting(np.asarray(stamps, np.int64), last, *self._clock())
 
@@ -354,7 +372,7 @@ class PyAVDecoder:
         decoder = self._reading.shared(threads, lane).decoder
         tells_keys = not is_libvpx(decoder)
         latest = NO_STAMP
-        for frame in self._frames(_skipping(packets, wanted, decoder), decoder):
+        for frame in self._frames(_skipping(packets, wanted, decoder), decoder, since=key_pts):
             if tells_keys and frame.pts == key_pts and not frame.key_frame:
                 raise DamagedError(f"{self.path}: a picture marked as an I-frame is none; the file is damaged.")
             if frame.pts is not None and frame.pts < latest:
@@ -362,8 +380,14 @@ class PyAVDecoder:
             latest = frame.pts if frame.pts is not None else latest
             yield frame
 
-    def _frames(self, packets: Iterator[Packet[VideoStream]], decoder: VideoCodecContext) -> Iterator[VideoFrame]:
-        """Decode packet by packet, then drain; a packet that cannot be decoded is counted and left out."""
+    def _frames(
+        self, packets: Iterator[Packet[VideoStream]], decoder: VideoCodecContext, since: int = NO_STAMP
+    ) -> Iterator[VideoFrame]:
+        """Decode packet by packet, then drain; a packet that cannot be decoded is counted and left out.
+
+        Frames from the time stamp ``since`` on that have errors, or follow one in its group, are marked as damaged.
+        """
+        damaged = False
         for packet in chain(packets, [None]):
             stop_if_cancelled()
             try:
@@ -372,10 +396,27 @@ class PyAVDecoder:
                 frames = decoder.decode(packet)
             except av.FFmpegError:
                 frames = None
+            damaged = damaged or frames is None
             with self._told:
                 self._bad_packets += frames is None
                 self.frames_decoded += len(frames or ())
-            yield from frames or ()
+            for frame in frames or ():
+                if damaged or frame.is_corrupt:
+                    with self._told:
+                        damaged = self._mark(frame, since)
+                yield frame
+
+    def _mark(self, frame: VideoFrame, since: int) -> bool:
+        """Mark a frame with errors, or behind one, and what depends on it; False for an I-frame, which ends damage."""
+        rank = None if self._index is None or self._index.counted else self._rank_of(frame)
+        if not frame.is_corrupt and (frame.key_frame if rank is None else self.index.is_key[rank]):
+            return False
+        if rank is not None and self.index.stamps[rank] >= since and not self.damaged[rank]:
+            self.damaged |= self.index.group_from(int(self.index.packets[rank]))
+            if all(note.code != "damaged-pictures" for note in self.notes):
+                at = self.index.timestamps[rank]
+                self._note("damaged-pictures", f"damaged: pictures come with errors, the first seen at {at:.3f} s")
+        return True
 
 
 def _reorders(stream: VideoStream) -> bool:
