@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kframes_plugin.keyframes import Progress
     from kframes_plugin.kframes import KFrames
     from kframes_plugin.selection import Selection
+    from kframes_plugin.video import OpenVideo
     from kframes_plugin.words.options import Transcript, WordArguments
 
 app = typer.Typer(
@@ -119,9 +120,8 @@ def select(
     """Choose k frames of VIDEO for QUERY."""
     from kframes_plugin.query.read import is_time_alone
     from kframes_plugin.query.spans import join_spans, to_span
-    from kframes_plugin.video import OpenVideo
 
-    with OpenVideo(video) as opened:  # before the model, so that a wrong path or span is told at once
+    with _opened(video) as opened:  # before the model, so that a wrong path or span is told at once
         with _wrong_arguments():
             spans = join_spans(map(to_span, within or ()), start, end, opened.duration, opened.path)
         if time_words and is_time_alone(query, spans, opened.duration, opened.timestamps):
@@ -165,12 +165,11 @@ def ask(
     """Answer QUESTION about VIDEO from the k frames that matter. `--compare` shows the answer from even frames."""
     from kframes_plugin.answering import answer_question, load_answerer
     from kframes_plugin.prompt.choices import write_question
-    from kframes_plugin.video import OpenVideo
 
     def show(piece: str) -> None:
         typer.echo(printable_lines(piece), nl=False)
 
-    with OpenVideo(video) as opened:  # before the models, so that a wrong path is told at once
+    with _opened(video) as opened:  # before the models, so that a wrong path is told at once
         with _wrong_arguments(ValueError):
             write_question(question, option or ())
             asked = load_answerer(answerer, device=device, server=_server(answerer_option))
@@ -285,9 +284,7 @@ def search(
 @app.command()
 def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: Json = False) -> None:
     """Say what is in VIDEO: true duration, frames, codec, and what is odd about it."""
-    from kframes_plugin.video import OpenVideo
-
-    with OpenVideo(video) as opened:
+    with _opened(video) as opened:
         found: dict[str, Any] = {
             "video": opened.path,
             "duration": opened.duration,
@@ -419,6 +416,15 @@ def _wrong_arguments(kind: type[ValueError] = SpanError) -> Iterator[None]:
         yield
     except kind as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _opened(video: str) -> OpenVideo:
+    """The opened video; a bar shows how far it is where all of it has to be decoded for that."""
+
+    from kframes_plugin.video import OpenVideo
+
+    with _progress_bar() as progress:
+        return OpenVideo(video, progress=partial(progress, "opening"))
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class VideoSession:
         self._words = kframes.words if words is None else words
         self._progress = progress = as_progress(progress)
         self._owns = not isinstance(video, OpenVideo)
-        self.video = _opened(video, kframes.sampling.video_options)
+        self.video = _opened(video, kframes.sampling.video_options, progress)
         self.duration = self.video.duration
         self.words = VideoWords(self.video, self._words, progress)
         self._candidates: dict[tuple[Span, ...], Candidates] = {}  # by the spans that were asked for
@@ -194,9 +194,9 @@ class VideoSession:
         self.close()
 
 
-def _opened(video: Video, options: Mapping[str, Any]) -> OpenVideo:
+def _opened(video: Video, options: Mapping[str, Any], progress: Progress | None) -> OpenVideo:
     if isinstance(video, OpenVideo):
         return video
     if isinstance(video, Sequence) and not isinstance(video, str | bytes | bytearray | memoryview):
         return OpenVideo.from_frames(video)
-    return OpenVideo(video, **options)
+    return OpenVideo(video, **options, progress=for_step(progress, "opening"))

@@ -338,3 +338,51 @@ def test_more_pixels_than_allowed_are_refused_by_name(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", every(40, 4))
     with pytest.raises(VideoError, match="more than max_pixels = 1,000"):
         OpenVideo(path, max_pixels=1000)
+
+
+# ---- limits that hold in total, and passes over all of a file
+
+
+def test_pictures_of_one_call_have_a_limit_in_memory(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", every(40, 20))
+    with OpenVideo(path, max_memory=4 * 160 * 120 * 9) as video:
+        assert len(video.candidates(9)) == 9
+        with pytest.raises(VideoError, match=r"10 pictures of 160 x 120 take 768,000 bytes, more than max_memory"):
+            video.candidates(10)
+        assert len(video.candidates(20, size=32)) == 20
+        assert video.frames_decoded < 60
+
+
+def test_pixels_that_one_call_may_decode_have_a_limit(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", every(40, 60), gop=60, options={"sc_threshold": "0", "bf": "0"})
+    with OpenVideo(path, max_decoded=160 * 120 * 30) as video:
+        assert len(video.frames_at([0.0, 0.4])) == 2
+        with pytest.raises(VideoError, match="more than max_decoded = 576,000 pixels in one call"):
+            video.frames_at([2.0])
+
+
+def joined(path: Path, times: int, size: tuple[int, int]) -> Path:
+    """A stream put behind itself, so that time starts again and all of it has to be decoded."""
+    part = make_video(path.with_name("part.ts"), range(50), Fraction(1, 25), codec="mpeg2video", size=size).read_bytes()
+    path.write_bytes(part * times)
+    return path
+
+
+def test_a_pass_over_all_of_a_file_shows_how_far_it_is(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    with OpenVideo(joined(tmp_path / "a.ts", 3, (160, 120)), progress=lambda *far: told.append(far)) as video:
+        assert "decoded-whole" in codes(video)
+    assert told[-1][0] == told[-1][1] >= 145
+    with pytest.raises(VideoError, match="more than max_decoded = 1,000"):
+        OpenVideo(tmp_path / "a.ts", max_decoded=1000)
+
+
+def test_a_long_pass_is_announced_before_it_starts_with_an_estimate(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said_when_it_began: list[int] = []
+    path = joined(tmp_path / "a.ts", 22, (720, 576))
+    with OpenVideo(path, progress=lambda *far: said_when_it_began.append(len(caplog.records))):
+        first = caplog.records[0].getMessage()
+    assert first.startswith(f"{path}: all of its 1100 frames have to be decoded to find them, once: about ")
+    assert said_when_it_began[0] >= 1

@@ -12,7 +12,7 @@ A frame is named by its *rank*: its place in time order, 0 for the first. Every 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 
+MAX_DECODED = 5 * 10**12  # pixels: 60 hours of 720p, three hours of one core
+
 
 class DamagedError(VideoError):
     """Decoding contradicts the index (a frame never came). The cure is :meth:`Decoder.reindex`."""
@@ -42,11 +44,13 @@ class Limits:
         pixels: width * height of one picture, stored and displayed, >= 1.
         duration: seconds, > 0.
         streams: streams of any kind in the file, >= 1.
+        decoded: pixels x frames that one call may decode, those on the way too, >= 1.
     """
 
     pixels: int
     duration: float
     streams: int
+    decoded: int = MAX_DECODED
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,10 @@ class Decoder(Protocol):
         """Let go of the file."""
 
 
-def open_decoder(source: Source, decoder: str, limits: Limits) -> Decoder:
-    """The decoder of a name for a video.
+def open_decoder(
+    source: Source, decoder: str, limits: Limits, progress: Callable[[int, int], None] | None = None
+) -> Decoder:
+    """The decoder of a name for a video; ``progress`` is called while all of it has to be decoded.
 
     Raises:
         VideoError: the file cannot be read.
@@ -146,9 +152,9 @@ def open_decoder(source: Source, decoder: str, limits: Limits) -> Decoder:
     if decoder == "pyav":
         from kframes_plugin.video.pyav import PyAVDecoder
 
-        return PyAVDecoder(source, limits)
+        return PyAVDecoder(source, limits, progress)
     if decoder == "decord":
         from kframes_plugin.video.decord import DecordDecoder
 
-        return DecordDecoder(source, limits)
+        return DecordDecoder(source, limits, progress)
     raise ValueError(f'decoder must be "pyav" or "decord"; got {decoder!r}')

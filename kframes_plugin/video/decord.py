@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -42,10 +42,10 @@ class DecordDecoder(PyAVDecoder):
 
     name = "decord"
 
-    def __init__(self, source: Source, limits: Limits) -> None:
+    def __init__(self, source: Source, limits: Limits, progress: Callable[[int, int], None] | None = None) -> None:
         self._readers: dict[Size, Any] = {}
         watch(self)
-        super().__init__(source, limits)
+        super().__init__(source, limits, progress)
         try:
             self._check_match()
         except BaseException:

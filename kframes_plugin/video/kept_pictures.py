@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from kframes_plugin.video.decoder import Size
 
-_PIXEL_BYTES = 4  # of an RGB picture in Pillow
+PIXEL_BYTES = 4  # of an RGB picture in Pillow
 
 
 class KeptPictures:
@@ -61,4 +61,4 @@ class KeptPictures:
 
 
 def _bytes(picture: Image.Image) -> int:
-    return picture.width * picture.height * _PIXEL_BYTES
+    return picture.width * picture.height * PIXEL_BYTES

@@ -18,16 +18,17 @@ import numpy as np
 
 from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.clips.cheap_frames import spread_candidates
-from kframes_plugin.errors import SpanError
+from kframes_plugin.errors import SpanError, VideoError
 from kframes_plugin.text import quoted
 from kframes_plugin.types import Candidates, Frame, Note, Span
-from kframes_plugin.video.decoder import DamagedError, VideoFile, open_decoder
+from kframes_plugin.video.decoder import MAX_DECODED, DamagedError, VideoFile, open_decoder
 from kframes_plugin.video.forks import ForkLock
-from kframes_plugin.video.kept_pictures import KeptPictures
+from kframes_plugin.video.kept_pictures import PIXEL_BYTES, KeptPictures
 from kframes_plugin.video.options import (
     KEPT_BYTES,
     MAX_BYTES,
     MAX_DURATION,
+    MAX_MEMORY,
     MAX_PIXELS,
     MAX_STREAMS,
     TIMEOUT,
@@ -70,6 +71,10 @@ class OpenVideo:
         max_bytes: of what is copied or downloaded.
         timeout: seconds to wait for a server's connection, and for each next byte.
         total_timeout: seconds for a whole download.
+        max_decoded: pixels x frames that one call may decode, those on the way too.
+        max_memory: bytes of the pictures that one call may give, 4 a pixel.
+        progress: called with (done, total) while all of a damaged, joined or unordered file is decoded to find its
+            frames. That is also logged: an estimate before, and a line every 10 s where stderr is no terminal.
 
     Attributes:
         path: of the file, or its URL; "memory:..." for bytes and file objects, and "" for frames given by the user.
@@ -109,6 +114,9 @@ class OpenVideo:
         max_bytes: int = MAX_BYTES,
         timeout: float = TIMEOUT,
         total_timeout: float = TOTAL_TIMEOUT,
+        max_decoded: int = MAX_DECODED,
+        max_memory: int = MAX_MEMORY,
+        progress: Progress | None = None,
     ) -> None:
         self._options = VideoOptions(
             decoder,
@@ -120,13 +128,15 @@ class OpenVideo:
             max_bytes,
             timeout,
             total_timeout,
+            max_decoded,
+            max_memory,
         )
         self._kept = KeptPictures(kept_bytes)
         self._source = find_source(path, self._options)
         self._delete = finalize(self, self._source.delete)
         self.path = self._source.name
         try:
-            self._decoder = open_decoder(self._source, decoder, self._options.limits)
+            self._decoder = open_decoder(self._source, decoder, self._options.limits, progress)
         except BaseException:
             self._delete()
             raise
@@ -150,6 +160,7 @@ class OpenVideo:
         from kframes_plugin.video.frames import GivenFrames
 
         video = cls.__new__(cls)
+        video._options = VideoOptions()
         video.path, video._source = "", Source("", "")
         video._kept = KeptPictures(KEPT_BYTES)
         video._decoder = GivenFrames(frames, timestamps, duration)
@@ -402,6 +413,11 @@ class OpenVideo:
         self, ranks: NDArray[np.int64], size: tuple[int, int], progress: Progress | None, keep: bool
     ) -> tuple[list[int], dict[int, Image.Image]]:
         distinct = np.unique(ranks).tolist()
+        if (needed := len(distinct) * size[0] * size[1] * PIXEL_BYTES) > self._options.max_memory:
+            raise VideoError(
+                f"{self.path or 'the video'}: {len(distinct)} pictures of {size[0]} x {size[1]} take {needed:,} bytes, "
+                f"more than max_memory = {self._options.max_memory:,}; ask for fewer or smaller ones, or raise it."
+            )
         pictures = self._kept.find(distinct, size)
         if pictures and progress is not None:
             progress(len(pictures), len(distinct))

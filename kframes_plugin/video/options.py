@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from kframes_plugin.text import quoted
-from kframes_plugin.video.decoder import Limits
+from kframes_plugin.video.decoder import MAX_DECODED, Limits
 from kframes_plugin.video.sources import check_hosts
 
 MAX_PIXELS = 8192 * 8192  # 8K (7680 x 4320) is half of it
@@ -17,7 +17,9 @@ MAX_STREAMS = 64
 KEPT_BYTES = 256 * 2**20  # of decoded pictures: 64 of 1280 x 720, or 512 candidates of 448 x 252
 MAX_BYTES = 2 << 30  # two hours of 1080p at 2 Mbit/s are 1.8 GB
 TIMEOUT, TOTAL_TIMEOUT = 20.0, 600.0  # seconds
+MAX_MEMORY = 4 << 30  # bytes: 1,165 pictures of 1280 x 720
 DECODERS = ("pyav", "decord")
+_LEAST = {"max_pixels": 1, "max_streams": 1, "max_bytes": 1, "kept_bytes": 0, "max_decoded": 1, "max_memory": 1}
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class VideoOptions:
     max_bytes: int = MAX_BYTES
     timeout: float = TIMEOUT
     total_timeout: float = TOTAL_TIMEOUT
+    max_decoded: int = MAX_DECODED
+    max_memory: int = MAX_MEMORY
 
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
             raise ValueError(f'decoder must be "pyav" or "decord"; got {quoted(self.decoder)}')
-        for name, least in (("max_pixels", 1), ("max_streams", 1), ("max_bytes", 1), ("kept_bytes", 0)):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise ValueError(f"{name} must be a whole number; got {quoted(value)}")
@@ -75,4 +79,6 @@ class VideoOptions:
     @property
     def limits(self) -> Limits:
         """What a file may claim."""
-        return Limits(pixels=self.max_pixels, duration=self.max_duration, streams=self.max_streams)
+        return Limits(
+            pixels=self.max_pixels, duration=self.max_duration, streams=self.max_streams, decoded=self.max_decoded
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ from kframes_plugin.video.picture import Screen, find_oddities, has_alpha
 from kframes_plugin.video.reading import Reading, claims_alpha, is_libvpx, packets_here
 from kframes_plugin.video.runs import Run, count_lanes, count_packets, plan_runs, side_by_side, tell_cost
 from kframes_plugin.video.sources import Source
+from kframes_plugin.video.whole import WholePass
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -67,8 +68,8 @@ class PyAVDecoder:
 
     name = "pyav"
 
-    def __init__(self, source: Source, limits: Limits) -> None:
-        self.path, self.limits = source.name, limits
+    def __init__(self, source: Source, limits: Limits, progress: Callable[[int, int], None] | None = None) -> None:
+        self.path, self.limits, self._progress = source.name, limits, progress
         self._reading = Reading(source.name, source.file, limits)
         self.notes: list[Note] = []
         self.frames_decoded = 0
@@ -129,6 +130,7 @@ class PyAVDecoder:
             return
         runs = plan_runs(self.index, ranks)
         length = count_packets(runs)
+        self._check_work(length, self.info.width * self.info.height)
         if (text := tell_cost(self.index, len(ranks), length)) and all(n.code != "rare-i-frames" for n in self.notes):
             self._note("rare-i-frames", text)
         long = length > _WORTH_THREADS * len(runs)
@@ -191,7 +193,7 @@ class PyAVDecoder:
     def reindex(self) -> None:
         """See :meth:`kframes_plugin.video.decoder.Decoder.reindex`."""
         before = len(self.index)
-        self.index = self._count()
+        self.index = self._count(before)
         if len(self.index) < before:
             self._note("damaged", f"damaged: {len(self.index)} of {before} frames can be decoded")
         else:
@@ -236,7 +238,7 @@ class PyAVDecoder:
             check_duration(self.path, (float(known.max()) - float(known.min())) * float(self._clock()[0]), self.limits)
         text = f"all of it was decoded once to find its frames: {trouble or 'no I-frame is shown, or none is one'}"
         self._note("decoded-whole", text)
-        index = self._count()
+        index = self._count(len(packets))
         if self._bad_packets:
             self._note("damaged", f"damaged: {self._bad_packets} packets cannot be decoded")
         return index
@@ -342,10 +344,14 @@ class PyAVDecoder:
 
     # ---- decoding
 
-    def _count(self) -> FrameIndex:
-        """Decode everything once and index what comes out."""
+    def _count(self, expected: int) -> FrameIndex:
+        """Decode everything once and index what comes out, ``expected`` frames at most; tell people how far it is."""
+        context = self._reading.shared(threads=1).stream.codec_context
+        self._check_work(expected, context.width * context.height)
+        tell = WholePass(self.path, expected, context.width * context.height, self._progress)
         stamps, durations, corrupt = array("q"), array("q"), 0
-        for _, frame in self._counted(None):
+        for place, frame in self._counted(None):
+            tell(place + 1)
             stamps.append(NO_STAMP if frame.pts is None else frame.pts)
             durations.append(frame.duration or 0)
             corrupt += frame.is_corrupt
@@ -353,6 +359,13 @@ class PyAVDecoder:
             self._note("damaged-pictures", f"damaged: {corrupt} pictures come with errors")
         last = max(durations[-1:], default=0)
         return index_by_counting(np.asarray(stamps, np.int64), last, *self._clock())
+
+    def _check_work(self, packets: int, pixels: int) -> None:
+        if packets * pixels > self.limits.decoded:
+            raise VideoError(
+                f"{self.path}: {packets:,} packets of {pixels:,} pixels would have to be decoded, more than "
+                f"max_decoded = {self.limits.decoded:,} pixels in one call; ask for less, or raise max_decoded."
+            )
 
     def _counted(self, count: int | None) -> Iterator[tuple[int, VideoFrame]]:
         """The first ``count`` frames of a sequential decode by one thread, so that every pass gives the same."""
