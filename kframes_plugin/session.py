@@ -20,6 +20,7 @@ from kframes_plugin.clips.scenes import detect_scenes
 from kframes_plugin.evidence.near import add_lines, lines_near
 from kframes_plugin.finding import find_clips, find_said
 from kframes_plugin.keyframes import (
+    Progress,
     ProgressOption,
     as_progress,
     check_request,
