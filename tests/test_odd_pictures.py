@@ -265,7 +265,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     said, seconds, peak = measure(OPEN, str(path))
-    assert "more pixels than max_pixels = 67,108,864" in said
+    assert "than max_pixels = 67,108,864" in said
     assert seconds < 1
     assert peak < 200
 
