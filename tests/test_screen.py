@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from time import process_time, sleep
 from typing import Any
 
 import av
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kframes_plugin import Clip, KFrames
 from kframes_plugin.types import Candidates, Frame
-from kframes_plugin.words.screen import MOST, read_screen
+from kframes_plugin.words.screen import MOST, Budget, read_screen
 
 SIGN, GAP, RATE = 3.0, 2.0, 2  # seconds that a sign stands, seconds between two, frames a second
 # what is drawn, what is asked
@@ -160,7 +161,7 @@ def test_no_more_than_the_bound_is_read_and_a_note_says_so() -> None:
     _, notes = read_screen(many, float(len(many)), lambda frame: read.append(frame) or "")
     assert len(read) == MOST
     assert [note.code for note in notes] == ["text-cut"]
-    assert [note.code for note in read_screen(many[:9], 9.0, lambda frame: "", seconds=0.0)[1]] == ["text-cut"]
+    assert [note.code for note in read_screen(many[:9], 9.0, lambda frame: "", budget=Budget(0.0))[1]] == ["text-cut"]
 
 
 def test_any_recogniser_serves_and_reads_once_a_session(tmp_path: Path) -> None:
@@ -178,3 +179,24 @@ def test_any_recogniser_serves_and_reads_once_a_session(tmp_path: Path) -> None:
         assert [clip.reason.split(" s: ")[1] for clip in first.clips] == ['"5ALE"']
     assert len(read) == count
     assert set(read) == {(640, 360)}
+
+
+@pytest.mark.parametrize("busy", [True, False], ids=["CPU", "elsewhere"])
+def test_the_time_for_text_is_bounded_and_what_changed_most_comes_first(busy):
+    """A reader that takes .1 s a picture, by itself or by waiting for another machine."""
+    levels = [0, 30, 60, 255, 225, 195, 165]
+    frames = [Frame(float(n), 1.0, Image.new("RGB", (64, 48), (level,) * 3)) for n, level in enumerate(levels)]
+    read = []
+
+    def recognise(frame: Frame) -> str:
+        read.append(frame.timestamp)
+        begun = process_time()
+        while busy and process_time() - begun < 0.1:
+            pass
+        if not busy:
+            sleep(0.1)
+        return "text"
+
+    _, notes = read_screen(frames, 7.0, recognise, budget=Budget(0.15 if busy else 0.08))
+    assert [note.code for note in notes] == ["text-cut"]
+    assert read in ([0.0], [0.0, 3.0])  # on a busy machine the first takes all the time

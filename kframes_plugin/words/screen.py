@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ SIZE, LEAST_SIZE = 640, 320  # long side of pictures to be read, and of candidat
 MOST = (
     150  # pictures of a video that are read: 8 s of CPU for small ones with little text, 40 s for large ones with much
 )
-SECONDS = 60.0  # after which no more are read, on slower machines
+# CPU seconds of a video, decoding for it included, after which no more are read: 150 pictures with three lines of text
+# each take 56. On two idle cores that is 15 to 20 s. Where the work is done elsewhere, twice as many of the clock.
+SECONDS = 30.0
 GRID, CHANGED = 16, 10.0  # cells a side, and grey levels (0..255) that a cell must change by
 BRIDGE = 2.0  # seconds without a text between two of its readings: it was misread, or something passed before it
 SURE = 0.6  # least confidence of a text
@@ -33,13 +35,29 @@ DETECTION_SIDE = (
 )
 
 
+class Budget:
+    """Time that reading the text of one video may take, from now on.
+
+    Args:
+        seconds: of CPU, of all threads of the process; of the clock, twice as many.
+    """
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds, self._cpu, self._clock = seconds, process_time(), perf_counter()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no time is left."""
+        return process_time() - self._cpu >= self._seconds or perf_counter() - self._clock >= 2 * self._seconds
+
+
 def read_screen(
     frames: Sequence[Frame],
     duration: float,
     recognise: Callable[[Frame], str],
     progress: Progress | None = None,
     *,
-    seconds: float = SECONDS,
+    budget: Budget | None = None,
 ) -> tuple[tuple[Line, ...], tuple[Note, ...]]:
     """Read the text on candidates that changed, those that changed most first.
 
@@ -50,22 +68,22 @@ def read_screen(
         duration: of the video, seconds.
         recognise: frame -> the text on it, "" where there is none.
         progress: called with (done, total) after every picture.
-        seconds: after which no more pictures are read.
+        budget: when no more pictures are read; None: ``SECONDS`` from now on.
 
     Returns:
         Lines that reach halfway to the candidates without their text; and a note where not all could be read.
     """
     changes = measure_changes(frames)
     changed = np.flatnonzero(changes >= CHANGED)
-    chosen = sorted(changed[np.argsort(-changes[changed], kind="stable")][:MOST].tolist())
-    begun, texts = perf_counter(), dict.fromkeys(changed.tolist(), "")
+    chosen = changed[np.argsort(-changes[changed], kind="stable")][:MOST].tolist()
+    budget, texts = Budget() if budget is None else budget, dict.fromkeys(changed.tolist(), "")
     done = 0
     for done, place in enumerate(chosen, 1):
         stop_if_cancelled()
         texts[place] = " ".join(recognise(frames[place]).split())
         if progress is not None:
             progress(done, len(chosen))
-        if perf_counter() - begun > seconds:
+        if budget.is_spent:
             break
     notes = []
     if done < len(changed):

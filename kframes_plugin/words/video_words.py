@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from kframes_plugin.types import Candidates, Frame, Line, Note, Span
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.words.options import ReadText, WordOptions
-from kframes_plugin.words.screen import LEAST_SIZE, SIZE, RapidOCR, read_screen
+from kframes_plugin.words.screen import LEAST_SIZE, SIZE, Budget, RapidOCR, read_screen
 from kframes_plugin.words.transcript import Read, read_transcript
 
 READABLE = (
@@ -60,8 +60,9 @@ class VideoWords:
         if self._options.ocr:
             progress = self._progress
             told = None if progress is None else lambda done, total: progress("text on screen", done, total)
-            shown = self._readable(frames, within)
-            frames.screen_text, self._screen_notes = read_screen(shown, self._video.duration, self._look, told)
+            budget, shown = Budget(), self._readable(frames, within)
+            read = read_screen(shown, self._video.duration, self._look, told, budget=budget)
+            frames.screen_text, self._screen_notes = read
 
     def _readable(self, frames: Candidates, within: Sequence[Span]) -> Sequence[Frame]:
         """The candidates, or others where these are too small or too few to read."""
