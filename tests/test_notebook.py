@@ -22,7 +22,7 @@ def test_a_selection_is_its_sheet_and_its_clips() -> None:
     assert "<script" not in shown
     assert "\x1b" not in shown
     assert "a &lt;b&gt;cup&lt;/b&gt;" in shown
-    assert "11 clips answer the query: 0:05.5 of 1:30.0" in shown
+    assert "Found 11 P1 clips: 0:05.5 of 1:30.0" in shown
     assert shown.count("<b>P1</b>") == 8
     assert "and 3 more clips" in shown
     url = re.search(r'src="data:image/jpeg;base64,([^"]*)"', shown)[1]

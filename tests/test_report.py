@@ -156,8 +156,11 @@ def test_long_lists_of_clips_are_folded(tmp_path: Path) -> None:
 
 
 def test_what_was_found_is_one_line() -> None:
-    assert tell_found(select()) == (
-        "1 clip answers and 1 clip helps the query: 0:11.0 of 1:30.0. 8 of the 8 frames lie in them."
+    assert tell_found(select()) == ("Found 1 P1 clip and 1 P2 clip: 0:11.0 of 1:30.0. 8 of the 8 frames lie in them.")
+    unsure = [Clip(22, 28, "P2", "", 0.3), Clip(30, 31, "P2", "", 0.1)]
+    assert tell_found(select(1, unsure)) == (
+        "Found 2 P2 clips: 0:07.0 of 1:30.0. 1 of the 1 frame lies in them. "
+        "The selector is unsure: its best score is 0.30."
     )
     assert tell_found(select(3, [])) == (
         "Nothing in the video clearly answers the query. The 3 frames are spread over the video."

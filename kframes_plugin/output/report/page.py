@@ -12,13 +12,14 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from kframes_plugin.clips.allocation import is_unsure
 from kframes_plugin.clips.geometry import clip_of, length
 from kframes_plugin.output.messages import clock
 from kframes_plugin.output.report.film import film_data
 from kframes_plugin.output.report.pictures import BYTES, MOST_K, large_pictures, small_pictures
 from kframes_plugin.output.whole import write_whole
 from kframes_plugin.text import printable
-from kframes_plugin.types import Clip
+from kframes_plugin.types import PRIORITIES, Clip
 
 if TYPE_CHECKING:
     from kframes_plugin.selection import Selection
@@ -80,13 +81,15 @@ def tell_found(selection: Selection) -> str:
         where = "show what comes nearest" if selection.nearest else "are spread over the video"
         return f"Nothing in the video clearly answers the query. The {_many(count, 'frame')} {where}."
     spans = [(clip.start, min(clip.end, selection.duration)) for clip in selection.clips]
-    kinds = [sum(clip.priority == priority for clip in selection.clips) for priority in ("P1", "P2")]
-    verbs = (("answers", "answer"), ("helps", "help"))
-    told = [f"{_many(n, 'clip')} {verb[n > 1]}" for n, verb in zip(kinds, verbs, strict=True) if n]
+    kinds = [sum(clip.priority == priority for clip in selection.clips) for priority in PRIORITIES]
+    told = [f"{_many(n, f'{priority} clip')}" for n, priority in zip(kinds, PRIORITIES, strict=True) if n]
     inside = sum(clip_of(frame, selection.clips) is not None for frame in selection.frames)
+    best = max(clip.score or 0.0 for clip in selection.clips)
+    unsure = is_unsure(selection.clips, selection.sampling.allocation)
     return (
-        f"{' and '.join(told).capitalize()} the query: {clock(length(spans))} of {clock(selection.duration)}. "
-        f"{inside} of the {_many(count, 'frame')} lie in them."
+        f"Found {' and '.join(told)}: {clock(length(spans))} of {clock(selection.duration)}. "
+        f"{inside} of the {_many(count, 'frame')} {'lies' if inside == 1 else 'lie'} in them."
+        + (f" The selector is unsure: its best score is {best:.2f}." if unsure else "")
     )
 
 
