@@ -211,11 +211,11 @@ def select_many(
     server_option: ServerOption = None,
 ) -> None:
     """Choose frames for many requests: one folder each in OUT, and results.jsonl. An error costs its own row."""
-    from kframes_plugin.agents.allowed_paths import SUFFIXES
     from kframes_plugin.bulk.jobs import read_jobs, read_shard, take_shard
     from kframes_plugin.bulk.run import run_jobs
     from kframes_plugin.bulk.store import ResultFolder
     from kframes_plugin.kframes import KFrames
+    from kframes_plugin.video.suffixes import SUFFIXES
 
     part, parts = read_shard(shard)
     server = _server(server_option)

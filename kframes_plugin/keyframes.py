@@ -182,7 +182,7 @@ def check_request(query: str, k: int, strategy: Strategy | None) -> int:
     if not query.strip():
         raise ValueError("query must not be empty; say in words what is looked for")
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise TypeError(f"k must be a whole number; got {k!r} ({type(k).__name__})")
+        raise TypeError(f"k must be a whole number; got {quoted(k)} ({type(k).__name__})")
     if k < 1:
         raise ValueError(f"k must be at least 1; got {k}")
     if strategy is not None:
@@ -204,6 +204,8 @@ def check_kinds(**given: tuple[Any, Any]) -> None:
 
 def as_progress(progress: ProgressOption) -> Progress | None:
     """The progress to be told; for True bars of tqdm, one a step: widgets in a notebook, text in a terminal."""
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise TypeError(f"progress must be a function (step, done, total), a bool or None; got {quoted(progress)}")
     if not isinstance(progress, bool):
         return progress
     return _Bars() if progress else None

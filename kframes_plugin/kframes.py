@@ -6,7 +6,6 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self, Unpack
 
@@ -33,6 +32,7 @@ from kframes_plugin.search import Hits, Searcher
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.load import load_selector
 from kframes_plugin.session import Video, VideoSession
+from kframes_plugin.text import quoted
 from kframes_plugin.types import (
     FRAME_SIZE,
     Candidates,
@@ -122,7 +122,7 @@ class KFrames:
         )
         self.time_words = ENGLISH if time_words is True else time_words or None
         self.snap_to_cuts: bool = getattr(selector, "snap_to_cuts", False) if snap_to_cuts is None else snap_to_cuts
-        self.words = WordOptions(**words)
+        self.words = WordOptions().changed(words)
         self.retriever = Retriever(retriever, selector, load_selector)
 
     @classmethod
@@ -155,6 +155,8 @@ class KFrames:
         Raises:
             SelectorError: the selector cannot be loaded; the message says what to do.
         """
+        if not isinstance(model, str | os.PathLike):
+            raise TypeError(f"model must be a name or a directory; got {quoted(model)} ({type(model).__name__})")
         name = os.fspath(model)
         return cls(load_selector(name, device=device, dtype=dtype, prediction=prediction, server=server), **options)
 
@@ -269,6 +271,7 @@ class KFrames:
             KFramesError: something is not there, or the index cannot be written.
         """
         k = check_request(query, k, None)
+        check_kinds(index=(index, str | os.PathLike | None))
         return self.searcher.search(videos, query, k, index=index, progress=as_progress(progress))
 
     @cached_property
@@ -283,7 +286,7 @@ class KFrames:
 
     def open(self, video: Video, *, progress: ProgressOption = None, **words: Unpack[WordArguments]) -> VideoSession:
         """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
-        return VideoSession(self, video, progress, replace(self.words, **words))
+        return VideoSession(self, video, progress, self.words.changed(words))
 
     def find(self, frames: Candidates, query: str, video: OpenVideo, *, within: Sequence[Span] = ()) -> Prediction:
         """The clips of one query: see :meth:`find_all`."""
@@ -310,6 +313,9 @@ class KFrames:
         Raises:
             VideoError, SelectorError: as for :meth:`select`.
         """
+        check_kinds(frames=(frames, Candidates), video=(video, OpenVideo), queries=(queries, list | tuple))
+        for query in queries:
+            check_request(query, 1, None)
         return find_clips(self, frames, queries, video, within)
 
     def count_candidates(self, length: float) -> int:
@@ -379,6 +385,8 @@ class KFrames:
             TypeError, ValueError: k, strategy or workers cannot be.
         """
         check_request("-", k, strategy)
+        if isinstance(requests, str | bytes | os.PathLike | Mapping) or not isinstance(requests, Iterable):
+            raise TypeError(f"requests must be a list of (video, query) pairs; got {quoted(requests)}")
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise ValueError(f"workers must be a whole number >= 1; got {workers!r}")
         return select_requests(self, requests, k, strategy, workers, ordered)

@@ -229,7 +229,7 @@ def test_what_cannot_be_prepared_says_why(checkpoints, videos, kf):
         prepare(chat(videos["constant"]), gemma, kf, style="video")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no text of the user that says what to look for; add one or pass query="):
         prepare([{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}], gemma, kf)
-    with pytest.raises(ValueError, match="a video block must have one of video, path, url; got the keys file, type"):
+    with pytest.raises(ValueError, match="a video block must have one of video, path, url, video_url, base64; got"):
         prepare([{"role": "user", "content": [{"type": "video", "file": 1}, {"type": "text", "text": "?"}]}], gemma, kf)
 
 

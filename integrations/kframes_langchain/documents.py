@@ -14,9 +14,11 @@ from pydantic import ConfigDict, Field
 
 from kframes_plugin.agents.several_videos import select_over
 from kframes_plugin.cancellation import run_in_thread
+from kframes_plugin.keyframes import check_request
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.output.documents import KeyframeDocument, keyframe_documents
-from kframes_plugin.query.spans import Time
+from kframes_plugin.query.spans import Time, check_range
+from kframes_plugin.text import quoted
 
 
 class KFramesLoader(BaseLoader):
@@ -45,6 +47,10 @@ class KFramesLoader(BaseLoader):
         start: Time | None = None,
         end: Time | None = None,
     ) -> None:
+        if not isinstance(kframes, KFrames):
+            raise TypeError(f"kframes must be a KFrames; got {quoted(kframes)}")
+        check_request(query, k, None)
+        check_range(start, end)
         self.video, self.query, self.k, self.kframes, self.out = video, query, k, kframes, out
         self.start, self.end = start, end
 
@@ -75,11 +81,11 @@ class KFramesRetriever(BaseRetriever):
         start, end: look only here in every video, as for :meth:`KFrames.select`.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     kframes: KFrames
     videos: Annotated[list[str | os.PathLike[str]], Field(min_length=1)] | str | os.PathLike[str]
-    k: int = Field(8, ge=1)
+    k: int = Field(8, ge=1, strict=True)
     out: str | os.PathLike[str] | None = None
     start: Time | None = None
     end: Time | None = None
@@ -88,8 +94,9 @@ class KFramesRetriever(BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, **limits: Any
     ) -> list[Document]:
         wanted = self.k if k is None else k
-        if wanted < 1:
-            raise ValueError(f"k must be at least 1; got {wanted}")
+        check_request(query, wanted, None)
+        if unknown := sorted(limits.keys() - {"start", "end"}):
+            raise TypeError(f"unknown argument {quoted(unknown[0])}; known for one call are k, start and end")
         start, end = limits.get("start", self.start), limits.get("end", self.end)
         found = select_over(self.kframes, self.videos, query, wanted, start=start, end=end)
         return [_document(keyframe) for selection in found for keyframe in keyframe_documents(selection, self.out)]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from langchain_core.messages.content import create_image_block, create_text_block
 from langchain_core.tools import BaseTool, ToolException
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
 
 from kframes_plugin.agents import tool as core
 from kframes_plugin.cancellation import run_in_thread
@@ -16,6 +16,7 @@ from kframes_plugin.chat.images import LONG_SIDE, QUALITY
 from kframes_plugin.errors import KFramesError
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.query.spans import Time
+from kframes_plugin.text import quoted
 
 
 class KFramesTool(BaseTool):
@@ -39,6 +40,8 @@ class KFramesTool(BaseTool):
     Raises:
         ValueError: no allowed_paths, or something that is no directory.
     """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     name: str = core.NAME
     description: str = core.DESCRIPTION
@@ -93,6 +96,7 @@ class KFramesTool(BaseTool):
 def _arguments(max_k: int) -> type[BaseModel]:
     return create_model(
         "SelectVideoFrames",
+        __config__=ConfigDict(extra="forbid"),
         video=(str, Field(description=core.VIDEO)),
         query=(str, Field(description=core.QUERY, min_length=1)),
         k=(int, Field(min(core.DEFAULT_K, max_k), description=core.K, ge=1, le=max_k)),
@@ -104,4 +108,4 @@ def _arguments(max_k: int) -> type[BaseModel]:
 def _explain(error: Any) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}; got {e['input']!r}" for e in error.errors())
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}; got {quoted(e['input'])}" for e in error.errors())

@@ -1,7 +1,7 @@
 """kframes for LlamaIndex: a reader, a retriever, a postprocessor, and a multimodal embedding.
 
 >>> from kframes_llama_index import KFramesReader, KFramesRetriever  # doctest: +SKIP
->>> SimpleDirectoryReader("videos", file_extractor={".mp4": KFramesReader("lite", "goals")})  # doctest: +SKIP
+>>> SimpleDirectoryReader("videos", file_extractor=KFramesReader("lite", "goals").for_videos())  # doctest: +SKIP
 >>> RetrieverQueryEngine.from_args(KFramesRetriever(kf, videos), llm=llm, multimodal=True)  # doctest: +SKIP
 """
 

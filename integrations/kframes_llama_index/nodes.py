@@ -13,6 +13,7 @@ from kframes_plugin.kframes import KFrames
 from kframes_plugin.output.documents import KeyframeDocument, keyframe_documents
 from kframes_plugin.output.messages import clock
 from kframes_plugin.selection import Selection
+from kframes_plugin.text import quoted
 
 SHOWN = "frame"  # the only metadata a model reads: hosts drop the text of image nodes, but not their metadata
 
@@ -20,6 +21,12 @@ SHOWN = "frame"  # the only metadata a model reads: hosts drop the text of image
 def as_kframes(given: KFrames | str) -> KFrames:
     """The KFrames itself, or the one of a name (loaded once a process, since workers have only the name)."""
     return given if isinstance(given, KFrames) else _loaded(given)
+
+
+def check_kframes(given: Any) -> None:
+    """TypeError for what is neither a KFrames nor the name of a selector."""
+    if not isinstance(given, KFrames) and not (isinstance(given, str) and given):
+        raise TypeError(f"kframes must be a KFrames, or the name of a selector; got {quoted(given)}")
 
 
 def default_out() -> str:

@@ -7,12 +7,14 @@ from typing import Any
 
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
-from pydantic import Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
-from kframes_llama_index.nodes import as_kframes, default_out, nodes
+from kframes_llama_index.nodes import as_kframes, check_kframes, default_out, nodes
 from kframes_plugin.agents.several_videos import share_out
 from kframes_plugin.cancellation import run_in_thread
+from kframes_plugin.keyframes import check_request
 from kframes_plugin.kframes import KFrames
+from kframes_plugin.text import quoted
 from kframes_plugin.types import Span
 
 
@@ -31,6 +33,8 @@ class KFramesPostprocessor(BaseNodePostprocessor):
         out: directory for the JPEGs; None: kframes/frames in the user's cache directory.
     """
 
+    model_config = ConfigDict(extra="forbid")
+
     k: int = Field(8, ge=1)
     out: str = Field(default_factory=default_out)
 
@@ -39,6 +43,8 @@ class KFramesPostprocessor(BaseNodePostprocessor):
     def __init__(
         self, kframes: KFrames | str, k: int = 8, *, out: str | os.PathLike[str] | None = None, **options: Any
     ) -> None:
+        check_kframes(kframes)
+        check_request("-", k, None)
         super().__init__(**options | {"k": k, "out": default_out() if out is None else os.path.abspath(out)})
         self._kframes = kframes
 
@@ -84,10 +90,19 @@ def _place(metadata: dict[str, Any]) -> tuple[str, Span] | None:
     video = metadata.get("video")
     if video is None:
         return None
+    if not isinstance(video, str):
+        raise ValueError(f"the metadata video of a node must be a path; got {quoted(video)}")
     for kind in ("clip", "scene"):
         if f"{kind}_start" in metadata and f"{kind}_end" in metadata:
-            return video, (float(metadata[f"{kind}_start"]), float(metadata[f"{kind}_end"]))
+            return video, (_seconds(metadata, f"{kind}_start"), _seconds(metadata, f"{kind}_end"))
     if "timestamp" in metadata and "duration" in metadata:
-        start = float(metadata["timestamp"])
-        return video, (start, start + float(metadata["duration"]))
+        start = _seconds(metadata, "timestamp")
+        return video, (start, start + _seconds(metadata, "duration"))
     return None
+
+
+def _seconds(metadata: dict[str, Any], name: str) -> float:
+    try:
+        return float(metadata[name])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the metadata {name} of a node must be seconds; got {quoted(metadata[name])}") from error

@@ -6,23 +6,25 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from llama_index.core.readers.base import BasePydanticReader
+from llama_index.core.readers.base import BasePydanticReader, BaseReader
 from llama_index.core.schema import Document, ImageDocument
-from pydantic import Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
-from kframes_llama_index.nodes import as_kframes, default_out, documents
+from kframes_llama_index.nodes import as_kframes, check_kframes, default_out, documents
 from kframes_plugin.cancellation import run_in_thread
+from kframes_plugin.keyframes import check_request
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.query.spans import Time
+from kframes_plugin.query.spans import Time, check_range
+from kframes_plugin.video.suffixes import SUFFIXES
 
 
 class KFramesReader(BasePydanticReader):
     """k keyframes of every video as ImageDocuments: picture path, times and clip in the metadata.
 
-    Works inside ``SimpleDirectoryReader(file_extractor={".mp4": reader})``, which has no query to pass, so the query
-    is a setting of the reader: what the index is about. With ``num_workers`` the reader travels to other processes:
-    give a name then, so that each loads the selector itself. Pass ``raise_on_error=True`` there, or broken videos are
-    left out with a printed line only.
+    Works inside ``SimpleDirectoryReader(file_extractor=reader.for_videos())``, which has no query to pass, so the query
+    is a setting of the reader: what the index is about. A suffix without a reader there is read as text, a video's too.
+    With ``num_workers`` the reader travels to other processes: give a name then, and each loads the selector itself.
+    Pass ``raise_on_error=True`` there, or broken videos are left out with a printed line only.
 
     Args:
         kframes: the selector: a KFrames, or a name for :meth:`KFrames.from_pretrained`.
@@ -32,6 +34,8 @@ class KFramesReader(BasePydanticReader):
             cache directory.
         start, end: look only here in every video, as for :meth:`KFrames.select`.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     model: str | None = None
     query: str
@@ -52,8 +56,10 @@ class KFramesReader(BasePydanticReader):
         model: str | None = None,
         **options: Any,
     ) -> None:
-        if not query.strip():
-            raise ValueError("query must not be empty; say in words what the documents are about")
+        check_request(query, k, None)
+        check_range(options.get("start"), options.get("end"))
+        if kframes is not None:
+            check_kframes(kframes)
         named = kframes if isinstance(kframes, str) else model
         where = default_out() if out is None else os.path.abspath(out)
         super().__init__(**options | {"model": named, "query": query, "k": k, "out": where})
@@ -63,6 +69,10 @@ class KFramesReader(BasePydanticReader):
     def class_name(cls) -> str:
         """The name LlamaIndex keeps in serialised readers."""
         return "KFramesReader"
+
+    def for_videos(self) -> dict[str, BaseReader]:
+        """The reader for every suffix of a video: ``SimpleDirectoryReader(folder, file_extractor=...)``."""
+        return dict.fromkeys(SUFFIXES, self)
 
     def lazy_load_data(
         self,
@@ -85,13 +95,14 @@ class KFramesReader(BasePydanticReader):
 
         Raises:
             VideoError, SelectorError: as for :meth:`KFrames.select`.
-            ValueError: files that are not local; no selector.
+            TypeError, ValueError: wrong arguments, files that are not local, or no selector.
         """
         if fs is not None:
             raise ValueError("only local videos can be read; copy them first and leave fs out")
         kframes = self._selecting()
+        query, k = self.query if query is None else query, self.k if k is None else k
         start, end = self.start if start is None else start, self.end if end is None else end
-        selection = kframes.kept.select(file, query or self.query, k or self.k, start=start, end=end)
+        selection = kframes.kept.select(file, query, k, start=start, end=end)
         return documents(selection, self.out, extra_info)
 
     async def alazy_load_data(self, *args: Any, **options: Any) -> Iterable[ImageDocument]:

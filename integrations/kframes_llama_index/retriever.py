@@ -10,11 +10,13 @@ from typing import Any
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
-from kframes_llama_index.nodes import as_kframes, default_out, nodes
+from kframes_llama_index.nodes import as_kframes, check_kframes, default_out, nodes
 from kframes_plugin.agents.several_videos import select_over
 from kframes_plugin.cancellation import run_in_thread
+from kframes_plugin.keyframes import check_request
 from kframes_plugin.kframes import KFrames
-from kframes_plugin.query.spans import Time
+from kframes_plugin.query.spans import Time, check_range
+from kframes_plugin.text import quoted
 
 
 class KFramesRetriever(BaseRetriever):
@@ -29,7 +31,7 @@ class KFramesRetriever(BaseRetriever):
         start, end: look only here in every video, as for :meth:`KFrames.select`.
 
     Raises:
-        ValueError: no videos, or k < 1.
+        TypeError, ValueError: no videos, k < 1, or another wrong argument.
     """
 
     def __init__(
@@ -43,13 +45,12 @@ class KFramesRetriever(BaseRetriever):
         end: Time | None = None,
         **options: Any,
     ) -> None:
-        if isinstance(videos, str | os.PathLike):
-            if not Path(videos).is_dir():
-                raise ValueError(f"videos must be a folder, or a list of at least one file; got {videos!r}")
-        elif not videos:
-            raise ValueError(f"videos must be a folder, or a list of at least one file; got {videos!r}")
-        if k < 1:
-            raise ValueError(f"k must be at least 1; got {k}")
+        is_folder = isinstance(videos, str | os.PathLike) and Path(videos).is_dir()
+        if not is_folder and not (isinstance(videos, list | tuple) and videos):
+            raise ValueError(f"videos must be a folder, or a list of at least one file; got {quoted(videos)}")
+        check_kframes(kframes)
+        check_request("-", k, None)
+        check_range(start, end)
         super().__init__(**options)
         self.kframes, self.k = kframes, k
         self.videos = videos if isinstance(videos, str | os.PathLike) else list(videos)

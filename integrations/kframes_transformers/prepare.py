@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from kframes_plugin.agents.video_block import select_block
-from kframes_plugin.keyframes import log_notes
+from kframes_plugin.agents.video_block import is_video_block, select_block
+from kframes_plugin.keyframes import check_request, log_notes
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.prompt.styles import STYLES, Style, style_of, takes_video
 from kframes_plugin.query.follow_up import complete_question
-from kframes_plugin.query.spans import Time
+from kframes_plugin.query.spans import Time, check_range
 from kframes_plugin.selection import Selection
+from kframes_plugin.text import quoted
 from kframes_plugin.types import Note, Strategy
 
 Message = dict[str, Any]
@@ -64,10 +65,13 @@ def prepare(
         transcript: put the lines that are spoken near the frames after them.
 
     Raises:
-        ValueError: no query, an unknown style, or one that the processor has no place for.
+        TypeError: no chat, no processor of a multimodal model, no KFrames.
+        ValueError: no query, an unknown style, or one that the processor has no place for; a video that cannot be
+            understood as one.
         VideoError, SelectorError: as for :meth:`KFrames.select`.
     """
-    chosen = _checked(style, processor)
+    chosen = check_arguments(processor, kframes, k, query=query, strategy=strategy, style=style, start=start, end=end)
+    _check_chat(messages)
     if not has_video(messages):
         return Prepared(list(messages), {}, [])
     looked_for, notes = _read_question(messages) if query is None else (query, ())
@@ -80,7 +84,7 @@ def prepare(
             continue
         content: list[dict[str, Any]] = []
         for block in message["content"]:
-            if not _is_video(block):
+            if not is_video_block(block):
                 content.append(block)
                 continue
             selection = select_block(
@@ -116,21 +120,76 @@ def user_texts(messages: Sequence[Message]) -> list[str]:
         content = message.get("content") if message.get("role") == "user" else None
         said = [content] if isinstance(content, str) else []
         if content is not None:
-            said += [block["text"] for block in _blocks(message) if block["type"] == "text"]
+            said += [
+                str(block["text"])
+                for block in _blocks(message)
+                if block.get("type", "text") == "text" and "text" in block
+            ]
         texts.append("\n".join(said).strip())
     return [text for text in texts if text]
 
 
 def has_video(messages: Sequence[Message]) -> bool:
     """Whether any message has a video block."""
-    return any(_is_video(block) for message in messages for block in _blocks(message))
+    return any(is_video_block(block) for message in messages for block in _blocks(message))
 
 
-def _checked(style: Style, processor: Any) -> Style:
+def check_arguments(
+    processor: Any,
+    kframes: Any,
+    k: int = 8,
+    *,
+    query: str | None = None,
+    strategy: Strategy | None = None,
+    style: Style = "auto",
+    start: Time | None = None,
+    end: Time | None = None,
+) -> Style:
+    """Check what :func:`prepare` and ``wrap`` are told, before any video is seen; returns the style.
+
+    Raises:
+        TypeError, ValueError: with the value and the rule.
+    """
+    check_processor(processor)
+    if not isinstance(kframes, KFrames):
+        raise TypeError(f"kframes must be a KFrames, as KFrames.from_pretrained() gives it; got {quoted(kframes)}")
+    check_request("-" if query is None else query, k, strategy)
+    check_range(start, end)
+    return check_style(style, processor)
+
+
+def check_processor(processor: Any) -> None:
+    """TypeError for anything but the processor of a multimodal model: a name, a tokenizer, a model, None."""
+    able = callable(getattr(processor, "apply_chat_template", None))
+    sees = any(getattr(processor, name, None) is not None for name in ("image_processor", "video_processor"))
+    if not (able and sees):
+        raise TypeError(
+            "processor must be that of a multimodal model, as AutoProcessor.from_pretrained(name) gives it; got "
+            f"{quoted(processor, 60)} ({type(processor).__name__})"
+        )
+
+
+def _check_chat(messages: Any) -> None:
+    """TypeError or ValueError where a chat, a message or its content is none, and videos in it would be passed over."""
+    if not isinstance(messages, list | tuple):
+        raise TypeError(f"messages must be a list of messages; got {quoted(messages)}")
+    for message in messages:
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+            raise TypeError(f'a message must be {{"role": ..., "content": ...}}; got {quoted(message)}')
+        content = message.get("content")
+        if content is not None and not isinstance(content, str | list | tuple):
+            raise TypeError(f"the content of a message must be a text or a list of blocks; got {quoted(content)}")
+        for block in content if isinstance(content, list | tuple) else ():
+            if not isinstance(block, Mapping | str):
+                raise TypeError(f'a block must be {{"type": ..., ...}}; got {quoted(block)}')
+
+
+def check_style(style: Style, processor: Any) -> Style:
+    """The style for a processor; ValueError for an unknown one, or one that it has no place for."""
     if style == "auto":
         return style_of(processor)
-    if style not in STYLES:
-        raise ValueError(f'style must be "auto" or one of {", ".join(STYLES)}; got {style!r}')
+    if not isinstance(style, str) or style not in STYLES:
+        raise ValueError(f'style must be "auto" or one of {", ".join(STYLES)}; got {quoted(style)}')
     if style != "interleaved" and not takes_video(processor):
         raise ValueError(
             f"{type(processor).__name__} or its chat template has no place for videos, so style {style!r} cannot be "
@@ -142,10 +201,6 @@ def _checked(style: Style, processor: Any) -> Style:
 def _blocks(message: Message) -> list[dict[str, Any]]:
     content = message.get("content")
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list | tuple) else []
-
-
-def _is_video(block: Any) -> bool:
-    return isinstance(block, dict) and block.get("type") == "video"
 
 
 def take_video_options(

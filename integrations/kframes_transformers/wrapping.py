@@ -9,7 +9,7 @@ from kframes_plugin.kframes import KFrames
 from kframes_plugin.prompt.styles import Style
 from kframes_plugin.query.spans import Time
 from kframes_plugin.types import Strategy
-from kframes_transformers.prepare import has_video, prepare, take_video_options
+from kframes_transformers.prepare import check_arguments, has_video, prepare, take_video_options
 
 
 def wrap(
@@ -31,10 +31,14 @@ def wrap(
 
     Args:
         processor: the processor of the answering model.
-        kframes, k, query, strategy, style, start, end: as for :func:`prepare`.
+        kframes, k, query, strategy, style, start, end: as for :func:`prepare`, and checked here.
+
+    Raises:
+        TypeError, ValueError: as for :func:`prepare`.
     """
     plain = unwrap(processor)
-    options = {"query": query, "strategy": strategy, "style": style, "start": start, "end": end}
+    options: dict[str, Any] = {"query": query, "strategy": strategy, "style": style, "start": start, "end": end}
+    check_arguments(plain, kframes, k, **options)
     family: Any = type(plain)
     return _like(plain, _selecting(family), _selects=(kframes, k, options))
 

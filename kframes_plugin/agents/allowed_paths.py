@@ -11,9 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kframes_plugin.errors import VideoError
-from kframes_plugin.text import printable
+from kframes_plugin.text import printable, quoted
+from kframes_plugin.video.sources import is_url
+from kframes_plugin.video.suffixes import SUFFIXES
 
-SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".gif")
 EXAMPLES = 8  # file names in a message
 LOOKED_AT = 2000  # entries of the directories, at most, in search of them
 
@@ -39,6 +40,8 @@ class AllowedPaths:
             raise ValueError(
                 f"allowed_paths must be a list of directories; got {directories!r}, write [{directories!r}]"
             )
+        if isinstance(hosts, str):
+            raise ValueError(f"hosts must be a list of names; got {hosts!r}, write [{hosts!r}]")
         self.directories = tuple(Path(os.path.realpath(directory)) for directory in directories)
         self.hosts = frozenset(host.lower() for host in hosts)
         if not self.directories and not self.hosts:
@@ -54,16 +57,18 @@ class AllowedPaths:
             VideoError: not allowed or not there; the message says what may be named, and nothing about what else
                 is on this machine.
         """
-        if "://" in video:
+        if not isinstance(video, str):
+            raise VideoError(f"{quoted(video)} is no path. {self._advice()}")
+        if "://" in video or is_url(video):
             return self._url(video)
         for directory in self.directories:
             path = self._inside(directory, video)
             if path is None:
                 continue
             if not stat.S_ISREG(os.stat(path).st_mode):
-                raise VideoError(f"{video!r} is no regular file. {self._advice()}")
+                raise VideoError(f"{quoted(video)} is no regular file. {self._advice()}")
             return path
-        raise VideoError(f"{video!r} is not a file that this tool may read. {self._advice()}")
+        raise VideoError(f"{quoted(video)} is not a file that this tool may read. {self._advice()}")
 
     def find_videos(self, folder: str) -> dict[str, str] | None:
         """The videos in a folder and all below it, as resolved paths with the names by which they may be named.
@@ -104,12 +109,15 @@ class AllowedPaths:
         return path
 
     def _url(self, video: str) -> str:
-        parts = urlsplit(video)
+        try:
+            parts = urlsplit(video)
+        except ValueError:  # "http://[": no URL at all
+            parts = urlsplit("")
         if parts.scheme in ("http", "https") and (parts.hostname or "") in self.hosts:
             return video
         hosts = f" of {', '.join(sorted(self.hosts))}" if self.hosts else ""
         rule = f"URLs other than http(s){hosts}" if hosts else "URLs"
-        raise VideoError(f"{video!r} is not allowed: this tool opens no {rule}. {self._advice()}")
+        raise VideoError(f"{quoted(video)} is not allowed: this tool opens no {rule}. {self._advice()}")
 
     def _advice(self) -> str:
         names = list(self._examples())

@@ -18,7 +18,7 @@ from kframes_plugin.kframes import KFrames
 from kframes_plugin.output.messages import frame_table
 from kframes_plugin.query.spans import Time
 from kframes_plugin.selection import Selection
-from kframes_plugin.text import LONGEST, brief, printable
+from kframes_plugin.text import LONGEST, brief, printable, quoted
 from kframes_plugin.types import Note
 
 NAME = "select_video_frames"
@@ -116,8 +116,8 @@ class VideoTool:
             KFramesError: every expected failure; the message is for the language model and says what it may do.
         """
         if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= self.max_k:
-            raise KFramesError(f"k must be a whole number from 1 to {self.max_k}; got {k!r}")
-        if not query.strip():
+            raise KFramesError(f"k must be a whole number from 1 to {self.max_k}; got {quoted(k)}")
+        if not isinstance(query, str) or not query.strip():
             raise KFramesError("query must not be empty; say in words what to look for")
         videos = self.allowed_paths.find_videos(video)
         found = None
@@ -132,6 +132,8 @@ class VideoTool:
             selection = self.kframes.kept.select(path, query, k, start=start, end=end, progress=progress)
         except KFramesError as error:
             raise type(error)(self._told(str(error))) from error
+        except TypeError as error:  # a start or an end of another type: pydantic's hosts refuse it before
+            raise KFramesError(self._told(str(error))) from error
         return self._show(selection, video, found)
 
     def _told(self, message: str) -> str:
@@ -157,8 +159,8 @@ class VideoTool:
 
     def _artifact(self, selection: Selection, video: str, found: FoundVideos | None) -> dict[str, Any]:
         return {
-            "video": video,
-            "query": selection.query,
+            "video": printable(video),
+            "query": printable(selection.query),
             "k": selection.k,
             "strategy": selection.strategy,
             "duration": selection.duration,

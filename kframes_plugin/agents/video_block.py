@@ -12,9 +12,11 @@ from kframes_plugin.keyframes import log_notes
 from kframes_plugin.kframes import KFrames
 from kframes_plugin.query.spans import Time, join_spans
 from kframes_plugin.selection import Selection
+from kframes_plugin.text import quoted, shortened
 from kframes_plugin.types import Note, Strategy
 
-SOURCES = ("video", "path", "url")  # the keys under which hosts look for a video
+KINDS = ("video", "video_url")
+SOURCES = ("video", "path", "url", "video_url", "base64")  # the keys under which hosts look for a video
 STARTS = ("start", "video_start", "start_time")
 ENDS = ("end", "video_end", "end_time")
 COUNTS = ("num_frames", "nframes")
@@ -33,8 +35,10 @@ def select_block(
     start: Time | None = None,
     end: Time | None = None,
 ) -> Selection:
-    """The frames of a video block, ``{"type": "video", "video": path, ...}``.
+    """The frames of a video block, ``{"type": "video", "video": path, ...}`` or ``{"type": "video_url", ...}``.
 
+    The video is one of what :meth:`KFrames.select` takes, under ``video``, ``path``, ``url``, ``base64`` or
+    ``video_url``, as itself or as ``{"url": ...}``.
     ``start``, ``video_start`` or ``start_time`` and ``end``, ``video_end`` or ``end_time`` say where to look.
     ``num_frames`` or ``nframes`` takes the place of k. ``fps``, frames a second of the part that is looked at, and
     ``max_frames`` lower k, ``min_frames`` raises it. ``max_pixels``, of a frame, and ``total_pixels``, of all, make
@@ -47,15 +51,11 @@ def select_block(
         query, k, strategy, start, end: as for :meth:`KFrames.select`; what the block says goes before them.
 
     Raises:
-        ValueError: the block names no video; a number that cannot be.
+        ValueError: the block names no video, or several; a number that cannot be.
         VideoError, SelectorError, SpanError: as for :meth:`KFrames.select`.
     """
     given = {key: value for key, value in block.items() if value is not None}
-    source = _first(given, SOURCES, None)
-    if source is None:
-        raise ValueError(
-            f"a video block must have one of {', '.join(SOURCES)}; got the keys {', '.join(sorted(block))}"
-        )
+    source, more = _find_video(given)
     start, end = _first(given, STARTS, start), _first(given, ENDS, end)
     with kframes.open(source) as session:
         spans = join_spans([], start, end, session.duration, session.video.path)
@@ -63,12 +63,45 @@ def select_block(
         side = _long_side(given, wanted, session.video.width, session.video.height)
         looking = session if side is None else _with_frame_size(kframes, side).open(session.video)
         selection = looking.select(query, wanted, strategy=strategy, start=start, end=end)
-    unread = sorted(set(given) - FOLLOWED)
+    unread = sorted(map(shortened, [*(str(key) for key in given if key not in FOLLOWED), *more]))
     if not unread:
         return selection
     note = Note("keys-unread", f"the video block has keys that are not followed: {', '.join(unread)}")
     log_notes(selection.video, [note])
     return replace(selection, notes=(*selection.notes, note))
+
+
+def is_video_block(block: Any) -> bool:
+    """Whether a block of a chat is a video.
+
+    Raises:
+        ValueError: it looks like one and cannot be understood, so its video would be lost.
+    """
+    if not isinstance(block, Mapping):
+        return False
+    kind = block.get("type")
+    has_video = any(block.get(key) is not None for key in KINDS)
+    if kind in KINDS or (kind is None and has_video):
+        return True
+    if has_video or "video" in str(kind).lower():
+        raise ValueError(f'a block with a video must be of the type "video" or "video_url"; got {quoted(kind)}')
+    return False
+
+
+def _find_video(given: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """The video of a block, and the keys beside a ``{"url": ...}`` that are not followed."""
+    named = [key for key in SOURCES if key in given]
+    if len(named) != 1:
+        keys = ", ".join(sorted(map(quoted, given))) or "none"
+        raise ValueError(f"a video block must have one of {', '.join(SOURCES)}; got the keys {keys}")
+    key, source = named[0], given[named[0]]
+    if isinstance(source, Mapping):
+        if not isinstance(source.get("url"), str):
+            raise ValueError(
+                f'{key} of a video block must be a path, a URL or {{"url": ...}}; got {quoted(dict(source))}'
+            )
+        return source["url"], [f"{key}.{other}" for other in source if other != "url"]
+    return (f"data:video/mp4;base64,{source}" if key == "base64" else source), []
 
 
 def _first(given: Mapping[str, Any], keys: tuple[str, ...], default: Any) -> Any:

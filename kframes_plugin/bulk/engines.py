@@ -74,15 +74,25 @@ def run_in_processes(
                 pool.renew()
                 for future, unit in left.items():
                     whole = future.done() and not future.cancelled() and not _is_lost(future)
-                    yield future.result() if whole else _answer_alone(pool, unit, worker)
+                    yield _result(future, unit, worker) if whole else _answer_alone(pool, unit, worker)
             for future in list(waiting):
                 if future.done():
-                    del waiting[future]
-                    yield future.result()
+                    unit = waiting.pop(future)
+                    yield _result(future, unit, worker)
                 elif ordered:
                     break
     finally:
         pool.stop()
+
+
+def _result(future: Future[list[Result]], unit: Unit, worker: Worker) -> list[Result]:
+    """What a process made of a unit; what cannot travel to one (an open file) costs its own requests."""
+    try:
+        return future.result()
+    except (TypeError, pickle.PicklingError) as error:
+        return worker.fail(
+            unit, type(error).__name__, f"the video cannot go to another process ({error}); use workers=1"
+        )
 
 
 def _is_lost(future: Future[list[Result]]) -> bool:

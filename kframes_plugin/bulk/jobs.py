@@ -11,6 +11,7 @@ from typing import Any
 from kframes_plugin.bulk.requests import Request
 from kframes_plugin.clips.geometry import check_spans
 from kframes_plugin.errors import KFramesError
+from kframes_plugin.video.sources import is_url
 
 KEYS = ("video", "query", "k", "strategy", "within")
 
@@ -51,7 +52,7 @@ def read_jobs(source: str | os.PathLike[str], query: str | None, k: int, suffixe
 def _read_row(line: str, where: str, base: Path, query: str | None, k: int) -> Request:
     try:
         row: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KFramesError(f"{where}: not JSON ({error})") from error
     if not isinstance(row, dict) or not isinstance(row.get("video"), str):
         raise KFramesError(f'{where}: a row needs a "video"; got {line.strip()[:80]}')
@@ -60,7 +61,7 @@ def _read_row(line: str, where: str, base: Path, query: str | None, k: int) -> R
     asked = row.get("query", query)
     if not isinstance(asked, str) or not asked.strip():
         raise KFramesError(f'{where}: a row needs a "query", or the command --query')
-    video = row["video"] if "://" in row["video"] else str(base / row["video"])
+    video = row["video"] if is_url(row["video"]) else str(base / row["video"])
     try:
         within = tuple(check_spans([(start, end) for start, end in row.get("within", ())]))
     except (TypeError, ValueError) as error:

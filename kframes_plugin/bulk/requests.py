@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from kframes_plugin.types import Span, Strategy
 
+from kframes_plugin.text import quoted
+
 Engine = Literal["local", "ray"]
 
 LONGEST_UNIT = 64  # queries: more on one video are handed out in several units, so that results come as they are made
@@ -60,6 +62,8 @@ def make_units(requests: Iterable[tuple[Any, ...]]) -> Iterator[Unit]:
     """Requests on one video in a row, together: they share one look at it."""
     unit: Unit = []
     for given in requests:
+        if not isinstance(given, tuple | list) or not 2 <= len(given) <= len(Request._fields):
+            raise TypeError(f"a request must be (video, query), or a Request; got {quoted(given)}")
         request = Request(*given)
         if unit and (len(unit) >= LONGEST_UNIT or not _same(unit[-1].video, request.video)):
             yield unit

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import urldefrag, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -99,7 +99,7 @@ class ChatClient:
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
         """``from_url("http://localhost:8000/v1#Qwen/Qwen2.5-VL-3B-Instruct")``: the model's name follows the #."""
-        base, model = urldefrag(url)
+        base, _, model = url.partition("#")
         if not model:
             raise SelectorError(f'{base} says no model; add its name after a #, as "{base}#model"')
         return cls(base, model, **options)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kframes_plugin.clips.sharing import Floats as Floats
 from kframes_plugin.clips.sharing import Ints, choose_best, share_by_remainder, spread_by_coverage
+from kframes_plugin.text import quoted
 from kframes_plugin.types import STRATEGIES, Clip, Span, Strategy
 
 TINY = 1e-9  # seconds: the length of an area that has a frame but hardly any time
@@ -159,7 +160,7 @@ def check_strategy(strategy: str) -> Strategy:
     for known in STRATEGIES:
         if strategy == known:
             return known
-    raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
+    raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {quoted(strategy)}")
 
 
 def covered(clips: Sequence[Clip], duration: float) -> float:

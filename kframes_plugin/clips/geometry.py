@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kframes_plugin.text import quoted
 from kframes_plugin.types import Clip, Frame, Span
 
 
@@ -119,11 +120,15 @@ def check_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
         ValueError: a span without 0 <= start < end, or not finite.
     """
     plain = []
+    if isinstance(spans, str | bytes) or not isinstance(spans, Iterable):
+        raise TypeError(f"within must be (start, end) pairs in seconds, as [(60, 90)]; got {quoted(spans)}")
     for span in spans:
         try:
             start, end = (float(edge) for edge in span)
         except (TypeError, ValueError) as error:
-            raise TypeError(f"within must be (start, end) pairs in seconds, as [(60, 90)]; got {span!r}") from error
+            raise TypeError(
+                f"within must be (start, end) pairs in seconds, as [(60, 90)]; got {quoted(span)}"
+            ) from error
         if not 0 <= start < end < float("inf"):
             raise ValueError(f"a span of within needs 0 <= start < end, finite seconds; got ({start}, {end})")
         plain.append((start, end))

@@ -9,6 +9,7 @@ from numbers import Real
 
 from kframes_plugin.clips.geometry import check_spans, overlaps
 from kframes_plugin.errors import SpanError
+from kframes_plugin.text import quoted
 from kframes_plugin.types import Span
 
 Time = float | str
@@ -37,9 +38,9 @@ def to_seconds(value: Time, name: str = "time") -> float:
         raise TypeError(f'{name} must be seconds or a text as "1:30"; got {value!r} ({type(value).__name__})')
     seconds = _read(value.strip()) if isinstance(value, str) else float(value)
     if seconds is None:
-        raise SpanError(f'{name} must be seconds or a text as "1:30" or "1h05m"; got {value!r}')
+        raise SpanError(f'{name} must be seconds or a text as "1:30" or "1h05m"; got {quoted(value)}')
     if not (math.isfinite(seconds) and seconds >= 0):
-        raise SpanError(f"{name} must be finite seconds >= 0; got {value!r}")
+        raise SpanError(f"{name} must be finite seconds >= 0; got {quoted(value)}")
     return seconds
 
 
@@ -62,7 +63,7 @@ def to_span(text: str) -> tuple[float, float]:
     """
     parts = _BETWEEN.split(text.strip())
     if len(parts) != 2:
-        raise SpanError(f'a span must be two times with a dash between, as "10-20" or "1:30-2:00"; got {text!r}')
+        raise SpanError(f'a span must be two times with a dash between, as "10-20" or "1:30-2:00"; got {quoted(text)}')
     return check_range(parts[0], parts[1])
 
 
@@ -75,7 +76,7 @@ def check_range(start: Time | None, end: Time | None) -> Span:
     low = 0.0 if start is None else to_seconds(start, "start")
     high = math.inf if end is None else to_seconds(end, "end")
     if not low < high:
-        raise SpanError(f"end must lie after start; got start={start!r}, end={end!r}")
+        raise SpanError(f"end must lie after start; got start={quoted(start)}, end={quoted(end)}")
     return low, high
 
 

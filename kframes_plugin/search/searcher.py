@@ -24,11 +24,11 @@ from kframes_plugin.text import quoted, shortened
 from kframes_plugin.types import FrameEmbedder, Note, RowComparer
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.sources import is_url, path_of
+from kframes_plugin.video.suffixes import SUFFIXES
 from kframes_plugin.words.files import ENDINGS, find_files
 from kframes_plugin.words.options import WordOptions
 from kframes_plugin.words.transcript import read_transcript
 
-SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".gif")
 LEAST, CLOSE, ENOUGH = 8, 2.0, 256  # frames of a video at least; one in 2 s; so many are enough where I-frames are few
 SPARSE = 4.0  # seconds between two of more than these
 ALL_ALIKE = Note("nothing-found", "no frame of these videos stands out for the query: all are alike")

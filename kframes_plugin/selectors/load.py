@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kframes_plugin.errors import SelectorError, needs_extra
+from kframes_plugin.text import quoted
 from kframes_plugin.types import PredictionKind, Selector
 
 log = logging.getLogger("kframes")
 
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+_DEVICE = re.compile(r"auto|cpu|(cuda|xpu|npu|mps|hpu|xla|mlu|musa)(:\d{1,3})?")
 NANO = Path(__file__).parent / "nano"  # the bundled model: its weights, how to use them, and their card
 NANO_NOTE = (
     "nano was trained on synthetic scenes (drawn shapes) and on nothing else; for real footage use "
@@ -34,6 +38,14 @@ def load_selector(
         SelectorError: it cannot be loaded; the message says what to do.
         ValueError: an unknown prediction or option of a server, or one for a selector that has none.
     """
+    if not model.strip():
+        raise SelectorError("the name of the model is empty; give one of `kframes models`, an id or a directory")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {quoted(dtype)}")
+    if device is not None and not (isinstance(device, str) and _DEVICE.fullmatch(device)):
+        raise ValueError(f'device must be None, or as "cpu", "cuda", "cuda:1" or "auto"; got {quoted(device)}')
+    if server is not None and not isinstance(server, Mapping):
+        raise TypeError(f"server must be a mapping of names to values; got {quoted(server)}")
     model = _long_name(model)
     if server and not model.startswith(("http://", "https://")):
         raise ValueError(f"server= is for models behind an http(s) URL; {model!r} is none: leave it out")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from kframes_plugin.text import quoted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,10 +45,26 @@ class WordOptions:
     language: str | None = None
     ocr: bool | ReadText = False
 
+    def changed(self, words: Mapping[str, Any]) -> WordOptions:
+        """The same with other words.
+
+        Raises:
+            TypeError: an argument of another name, or a value that cannot be.
+        """
+        known = [item.name for item in fields(self)]
+        for name in words:
+            if name not in known:
+                raise TypeError(f"unknown argument {quoted(name)}; known for words are {', '.join(known)}")
+        return replace(self, **words)
+
     def __post_init__(self) -> None:
+        if not (self.language is None or isinstance(self.language, str)):
+            raise TypeError(f'language must be a text as "en", or None; got {quoted(self.language)}')
+        if not (isinstance(self.ocr, bool) or callable(self.ocr)):
+            raise TypeError(f"ocr must be True, False or a function: picture -> text; got {quoted(self.ocr)}")
         given = self.transcript
         if given is not None and not callable(given) and not isinstance(given, str | os.PathLike):
-            if not isinstance(given, Iterable):
+            if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
                 raise TypeError(
                     'transcript must be "auto", a path, a list of (start, end, text), a callable or None; '
                     f"got {type(given).__name__}"
