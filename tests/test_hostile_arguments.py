@@ -285,7 +285,7 @@ ROWS: list[Row] = [
     (lambda g: g.pipe(FILM, "What?", style="x"), ValueError, 'style must be "auto"'),
     (lambda g: g.pipe(FILM, "What?", selector=5), TypeError, "selector must be a KFrames, a function"),
     (lambda g: g.pipe(FILM, "What?", num_keyframes=4), TypeError, "unknown argument 'num_keyframes'"),
-    (lambda g: g.pipe(FILM, question="What?"), TypeError, "unknown argument 'question'"),
+    (lambda g: g.pipe(FILM, question="What?"), ValueError, "pass the question too"),
     (lambda g: g.pipe({"video": FILM, "text": "What?"}, "What?", k=2), ValueError, "video of a video block"),
     # ---- LlamaIndex
     (lambda g: KFramesReader("scenes", ""), ValueError, "query must not be empty"),
