@@ -81,6 +81,8 @@ class AllowedPaths:
             look like videos are left out.
         """
         found, is_there = dict[str, str](), False
+        if not isinstance(folder, str):
+            return None
         for directory in self.directories if folder.strip() and "://" not in folder else ():
             path = self._inside(directory, folder)
             if path is None or not os.path.isdir(path):
