@@ -41,6 +41,23 @@ class SpanError(KFramesError, ValueError):
 
 
 @contextmanager
+def only_selector_errors(what: str) -> Iterator[None]:
+    """Raise a SelectorError of one line in place of whatever a library raises: weights, templates and files of others
+    bring out errors of torch, jinja, tokenizers, PIL and more.
+
+    Args:
+        what: begins the message, as "the model 'a/b' cannot answer".
+    """
+    try:
+        yield
+    except KFramesError:
+        raise
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [""])[0][:300]
+        raise SelectorError(f"{what}: {said or type(error).__name__}") from error
+
+
+@contextmanager
 def needs_extra(extra: str, what: str) -> Iterator[None]:
     """Say in one line what to install where a package of an extra is imported and missing.
 

@@ -13,10 +13,14 @@ from typing import Any, Self
 
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.mllm.vocabulary import words
+from kframes_plugin.mllm.weights import read_json
 from kframes_plugin.prompt import PromptFormat
+from kframes_plugin.text import quoted
 from kframes_plugin.types import PREDICTION_KINDS, PredictionKind
 
 FILE_NAME = "kframes.json"
+MOST_BYTES = 4 << 20  # of the file; a vocabulary of 100,000 words has 1 MB
+MOST_CANDIDATES, MOST_SIDE, MOST_TOKENS, MOST_LAYERS = 65_536, 8192, 1_000_000, 1000
 NO_SCORES = 'reads one score a frame, which native video (input="video") does not have; use prediction="text"'
 
 
@@ -59,19 +63,25 @@ class CheckpointSettings:
     retriever: str | None = "lite"
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "max_new_tokens"):
-            if not _counts(getattr(self, name)):
-                raise ValueError(f"{name} must be a whole number >= 1; got {getattr(self, name)!r}")
+        for name, most in (("candidates", MOST_CANDIDATES), ("max_new_tokens", MOST_TOKENS)):
+            if not _counts(getattr(self, name), most):
+                raise ValueError(f"{name} must be a whole number >= 1 and <= {most}; got {quoted(getattr(self, name))}")
         size = self.frame_size if isinstance(self.frame_size, tuple) else (self.frame_size, self.frame_size)
-        if len(size) != 2 or not all(map(_counts, size)):
-            raise ValueError(f"frame_size must be a whole number >= 1 or two of them; got {self.frame_size!r}")
-        if self.scores_layer is not None and not _counts(self.scores_layer):
-            raise ValueError(f"scores_layer must be a whole number >= 1 or None; got {self.scores_layer!r}")
+        if len(size) != 2 or not all(_counts(side, MOST_SIDE) for side in size):
+            raise ValueError(
+                f"frame_size must be a whole number >= 1 or two of them, and <= {MOST_SIDE}; got "
+                f"{quoted(self.frame_size)}"
+            )
+        if self.scores_layer is not None and not _counts(self.scores_layer, MOST_LAYERS):
+            raise ValueError(
+                f"scores_layer must be a whole number >= 1 or None, and <= {MOST_LAYERS}; got "
+                f"{quoted(self.scores_layer)}"
+            )
         check_prediction(self.prediction, self.format)
         if not isinstance(self.source, str):
-            raise ValueError(f"source must be a text; got {self.source!r}")
+            raise ValueError(f"source must be a text; got {quoted(self.source)}")
         if not (self.retriever is None or (isinstance(self.retriever, str) and self.retriever)):
-            raise ValueError(f"retriever must be a name or None; got {self.retriever!r}")
+            raise ValueError(f"retriever must be a name or None; got {quoted(self.retriever)}")
         if self.vocabulary is not None:
             _check_vocabulary(self.vocabulary)
 
@@ -91,9 +101,9 @@ class CheckpointSettings:
             SelectorError: not JSON, an unknown key or a wrong value; the message names the file.
         """
         try:
-            return cls._from_row(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise SelectorError(f"{path} cannot be used: {error}") from error
+            return cls._from_row(read_json(Path(path), MOST_BYTES))
+        except (OSError, ValueError, TypeError) as error:
+            raise SelectorError(f"{path} cannot be used: {error}; correct it, or take the file away") from error
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
@@ -102,7 +112,7 @@ class CheckpointSettings:
         own = {item.name for item in fields(cls)} - {"format"}
         formats = {item.name for item in fields(PromptFormat)}
         if unknown := sorted(row.keys() - own - formats):
-            raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(own | formats))}")
+            raise ValueError(f"unknown key {quoted(unknown[0])}; known are {', '.join(sorted(own | formats))}")
         fmt = PromptFormat(**{key: value for key, value in row.items() if key in formats})
         settings: dict[str, Any] = {key: value for key, value in row.items() if key in own}
         for key, value in settings.items():  # JSON knows only lists
@@ -117,16 +127,16 @@ def check_prediction(prediction: str, fmt: PromptFormat) -> PredictionKind:
             if known != "text" and fmt.input == "video":
                 raise ValueError(f"prediction={known!r} {NO_SCORES}")
             return known
-    raise ValueError(f"prediction must be one of {', '.join(PREDICTION_KINDS)}; got {prediction!r}")
+    raise ValueError(f"prediction must be one of {', '.join(PREDICTION_KINDS)}; got {quoted(prediction)}")
 
 
-def _counts(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _counts(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def _check_vocabulary(vocabulary: object) -> None:
     if not isinstance(vocabulary, tuple) or not vocabulary:
-        raise ValueError(f"vocabulary must be a tuple of words, at least one, or None; got {vocabulary!r}")
+        raise ValueError(f"vocabulary must be a tuple of words, at least one, or None; got {quoted(vocabulary)}")
     for word in vocabulary:
         if not isinstance(word, str) or words(word) != [word]:
-            raise ValueError(f"vocabulary must hold single lower-case words; got {word!r}")
+            raise ValueError(f"vocabulary must hold single lower-case words; got {quoted(word)}")

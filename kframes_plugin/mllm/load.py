@@ -5,7 +5,6 @@ The one place where transformers' loading errors become :class:`SelectorError`.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,15 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import is_flash_attn_2_available
 
-from kframes_plugin.errors import SelectorError, needs_extra
+from kframes_plugin.errors import KFramesError, SelectorError
+from kframes_plugin.mllm.adapters import add_adapter
 from kframes_plugin.mllm.checkpoint import FILE_NAME, CheckpointSettings
 from kframes_plugin.mllm.presets import find_preset, original_name
+from kframes_plugin.mllm.weights import check_folder, read_json
+from kframes_plugin.text import quoted, shortened
 
 log = logging.getLogger("kframes")
 FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py"]  # never pickled weights
@@ -52,35 +53,41 @@ def load(name: str, *, device: str | None, dtype: str, trust_remote_code: bool =
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
     try:
         return _load(name, device or _best_device(), dtype, trust_remote_code)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        ImportError,
-        AttributeError,
-        SafetensorError,
-    ) as error:
-        raise SelectorError(f"cannot load the model {name!r}: {_advice(name, error)}") from error
+    except KFramesError:
+        raise
+    except Exception as error:
+        raise SelectorError(f"cannot load the model {quoted(name)}: {_advice(name, error)}") from error
 
 
 def _folder(name: str) -> Path:
     """The local folder of a checkpoint; one of the hub is downloaded into its cache, what we read of it."""
     path = Path(name).expanduser()
     if path.is_dir():
+        check_folder(path)
         return path
     if path.is_absolute() or name.startswith("."):
         raise FileNotFoundError("there is no such directory")
-    return Path(snapshot_download(name, allow_patterns=FILES, ignore_patterns=["*/*", "consolidated*"]))
+    path = Path(snapshot_download(name, allow_patterns=FILES, ignore_patterns=["*/*", "consolidated*"]))
+    check_folder(path)
+    return path
+
+
+def _base_of(adapter: Path) -> str:
+    row = read_json(adapter)
+    base = row.get("base_model_name_or_path") if isinstance(row, dict) else None
+    if not isinstance(base, str) or not base:
+        raise ValueError(f"{adapter.name} must name its base_model_name_or_path; got {quoted(base)}")
+    return base
 
 
 def _load(name: str, device: str, dtype: str, trust_remote_code: bool) -> Loaded:
     folder = _folder(name)
     adapter, base, names = folder / "adapter_config.json", folder, [name]
     if adapter.is_file():
-        names.append(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
+        names.append(_base_of(adapter))
         base = _folder(names[-1])
+        if (base / adapter.name).is_file():
+            raise ValueError(f"its base {quoted(names[-1])} is an adapter too; merge that one into its model first")
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     model = AutoModelForImageTextToText.from_pretrained(
@@ -91,7 +98,7 @@ def _load(name: str, device: str, dtype: str, trust_remote_code: bool) -> Loaded
         trust_remote_code=trust_remote_code,
     )
     if base != folder:
-        model = _with_adapter(model, folder)
+        model = add_adapter(model, folder)
     own_processor = any((folder / file).is_file() for file in ("processor_config.json", "preprocessor_config.json"))
     processor = AutoProcessor.from_pretrained(
         folder if own_processor else base,
@@ -127,15 +134,6 @@ def _settings(folder: Path, base: Path, names: list[str]) -> CheckpointSettings 
     return None
 
 
-def _with_adapter(model: Any, folder: Path) -> Any:
-    """The model with the adapter's weights added to its own: as fast as without, and as plain to use."""
-    with needs_extra("torch", f"the adapter {folder}"):
-        from peft import PeftModel
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise FileNotFoundError("the adapter has no adapter_model.safetensors; save it with peft's save_pretrained")
-    return PeftModel.from_pretrained(model, folder, use_safetensors=True).merge_and_unload()
-
-
 def _best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -143,7 +141,7 @@ def _best_device() -> str:
 def _advice(name: str, error: Exception) -> str:
     """What went wrong, in one line, and what to do."""
     lines = str(error).strip().splitlines()
-    what = lines[0] if lines else type(error).__name__
+    what = shortened(lines[0], 300) if lines else type(error).__name__
     if Path(name).expanduser().is_dir():
         return f"{what} (it must be an image-text-to-text model saved with save_pretrained, weights as safetensors)"
     if Path(name).is_absolute() or name.startswith("."):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kframes_plugin.prompt.lines import Count, add_lines, choose_lines, estimate_tokens, write_transcript
+from kframes_plugin.text import quoted
 from kframes_plugin.types import Frame, Line
 
 DECIMALS = 1  # seconds are written to a tenth; a frame of a 30-fps video lasts 0.03 s
@@ -61,14 +62,15 @@ class PromptFormat:
             ("input", ("images", "video")),
             ("answer", ("clips", "spans")),
         ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}; got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if value not in allowed or type(value) is not type(allowed[0]):  # 1 == True
+                raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}; got {quoted(value)}")
         if self.input == "video" and self.time_format == "index":
             raise ValueError('native video has its times in seconds: input="video" needs time_format="seconds"')
         for name, place in (("prompt", "{query}"), ("time_mark", "{time}")):
             text = getattr(self, name)
             if text is not None and (not isinstance(text, str) or place not in text):
-                raise ValueError(f"{name} must be a text with {place} in it, or None; got {text!r}")
+                raise ValueError(f"{name} must be a text with {place} in it, or None; got {quoted(text)}")
 
 
 DEFAULT_FORMAT = PromptFormat()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kframes_plugin.clips.from_scores import PROBABILITY, clips_from_scores
-from kframes_plugin.errors import SelectorError
+from kframes_plugin.errors import SelectorError, only_selector_errors
 from kframes_plugin.mllm.checkpoint import NO_SCORES, CheckpointSettings, check_prediction
 from kframes_plugin.mllm.frame_scores import merged_clips
 from kframes_plugin.mllm.inputs import ModelInputs, small_frames, whole_frames, without_control_tokens
@@ -26,6 +26,7 @@ from kframes_plugin.mllm.vocabulary import in_known_case, refusal
 from kframes_plugin.prompt import duration_of, parse_clips
 from kframes_plugin.prompt.lines import TOKENS
 from kframes_plugin.prompt.styles import style_of
+from kframes_plugin.text import quoted
 from kframes_plugin.types import Candidates, Cost, Frame, Note, Prediction, PredictionKind
 
 NOTHING = Note("nothing-found", "the model found nothing in the video that matches the query")
@@ -207,8 +208,9 @@ class MLLMSelector:
         vocabulary = self.settings.vocabulary
         refused = {query: refusal(query, vocabulary) for query in queries} if vocabulary is not None else {}
         asked = [query for query in dict.fromkeys(queries) if not refused.get(query)]
-        plain = [without_control_tokens(self.processor, query) for query in asked]
-        answered = dict(zip(asked, self._predict(shown, [self._as_trained(text) for text in plain]), strict=True))
+        with only_selector_errors(f"the model {quoted(self.name)} cannot answer"):
+            plain = [without_control_tokens(self.processor, query) for query in asked]
+            answered = dict(zip(asked, self._predict(shown, [self._as_trained(text) for text in plain]), strict=True))
         changed = {query for query, text in zip(asked, plain, strict=True) if text != query}
         predictions = []
         for query in queries:
@@ -240,10 +242,12 @@ class MLLMSelector:
         Raises:
             SelectorError: as for a call; or the model's image tokens cannot be told apart, or it reads native video.
         """
-        asked = [self._as_trained(without_control_tokens(self.processor, query)) for query in queries]
         if self.settings.format.input == "video":
             raise SelectorError(f"{self.name}: frame_scores {NO_SCORES}")
-        scored = self._prompted.score(_as_candidates(frames), asked, self.settings.format, self.settings.scores_layer)
+        fmt, layer = self.settings.format, self.settings.scores_layer
+        with only_selector_errors(f"the model {quoted(self.name)} cannot answer"):
+            asked = [self._as_trained(without_control_tokens(self.processor, query)) for query in queries]
+            scored = self._prompted.score(_as_candidates(frames), asked, fmt, layer)
         return np.stack([scores for scores, _ in scored]) if scored else np.zeros((0, len(frames)))
 
     def _predict(self, frames: Candidates, queries: Sequence[str]) -> list[Prediction]:

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kframes_plugin.errors import SelectorError, needs_extra
+from kframes_plugin.errors import SelectorError, needs_extra, only_selector_errors
+from kframes_plugin.mllm.weights import check_folder
+from kframes_plugin.text import quoted
 
 if TYPE_CHECKING:
     from kframes_plugin.selectors.similarity import SimilaritySelector
@@ -49,7 +51,6 @@ class SentenceEmbedder:
     def __init__(self, name: str, device: str | None, dtype: str) -> None:
         with needs_extra("st", f"the sentence-transformers model {name!r}"):
             import torch
-            from safetensors import SafetensorError
             from sentence_transformers import SentenceTransformer
 
         if dtype not in DTYPES:
@@ -57,16 +58,13 @@ class SentenceEmbedder:
         device = device if device is not None else "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
             dtype = "float32" if device == "cpu" else "bfloat16"
-        try:
+        with only_selector_errors(f"cannot load the sentence-transformers model {quoted(name)}"):
             self.model: Any = SentenceTransformer(
                 str(_folder(name)),
                 device=device,
                 local_files_only=True,
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, dtype)},
             )
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, ImportError, SafetensorError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise SelectorError(f"cannot load the sentence-transformers model {name!r}: {reason}") from error
         if not self.model.supports("image"):
             raise SelectorError(f"{name!r} embeds no images; choose a multimodal model of sentence-transformers")
 
@@ -111,6 +109,7 @@ def _folder(name: str) -> Path:
         if path.is_absolute() or name.startswith("."):
             raise FileNotFoundError("there is no such directory; check the path")
         path = Path(snapshot_download(name, allow_patterns=FILES))
+    check_folder(path)
     for file in path.rglob("*"):
         if file.suffix in PICKLED and not any(file.parent.glob("*.safetensors")):
             raise ValueError(

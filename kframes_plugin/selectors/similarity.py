@@ -17,9 +17,11 @@ from PIL import Image
 
 from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.clips.from_scores import RelevanceRule, clips_from_scores
-from kframes_plugin.errors import SelectorError, needs_extra
+from kframes_plugin.errors import SelectorError, needs_extra, only_selector_errors
+from kframes_plugin.mllm.weights import check_folder
 from kframes_plugin.prompt import duration_of
 from kframes_plugin.selectors.models import is_open_clip
+from kframes_plugin.text import quoted
 from kframes_plugin.types import Candidates, Cost, Frame, Note, Prediction
 
 log = logging.getLogger("kframes")
@@ -215,18 +217,15 @@ class OpenCLIP:
             import torch
             from open_clip import get_input_dtype
             from open_clip.transform import PreprocessCfg, image_transform_v2
-            from safetensors import SafetensorError
 
         if dtype not in ("auto", *DTYPES):
             raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}; got {dtype!r}")
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if dtype == "auto":
             dtype = "float32" if self.device == "cpu" else "float16"
-        try:
+        with only_selector_errors(f"cannot load the open_clip model {quoted(name)}"):
             source, self.model = _load(name, self.device, DTYPES[dtype])
             self.tokenizer = _tokenizer(source)
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, ImportError, SafetensorError) as error:
-            raise SelectorError(f"cannot load the open_clip model {name!r}: {_first_line(error)}") from error
         settings = PreprocessCfg(**self.model.visual.preprocess_cfg)
         self.preprocess = image_transform_v2(settings, is_train=False)
         self.input_dtype = get_input_dtype(DTYPES[dtype])
@@ -326,6 +325,7 @@ def _resolve(name: str) -> tuple[str, dict[str, Any], Path]:
 def _file_in(folder: Path) -> Path:
     if not (folder / "open_clip_config.json").is_file():
         raise FileNotFoundError(f"{folder} has no open_clip_config.json; give the directory of a saved open_clip model")
+    check_folder(folder)
     files = sorted(folder.glob("*.safetensors"), key=lambda file: (file.name not in SAFE_NAMES, file.name))
     if not files:
         raise FileNotFoundError(f"{folder} has no .safetensors file; save the weights with safetensors.torch.save_file")
@@ -376,8 +376,3 @@ def _download(repository: str) -> Path:
         except EntryNotFoundError:
             continue  # the next name
     raise FileNotFoundError(f"{repository} has none of {', '.join(SAFE_NAMES)}; choose other weights")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
