@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 the video or the selector failed (the message says what to
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ import typer
 from kframes_plugin import KFramesError, __version__
 from kframes_plugin.bulk.requests import Engine
 from kframes_plugin.errors import SpanError
-from kframes_plugin.text import printable, printable_lines
+from kframes_plugin.text import printable, printable_json, printable_lines, table_row
 from kframes_plugin.types import FRAME_SIZE, PredictionKind, Strategy
 
 if TYPE_CHECKING:
@@ -135,8 +134,8 @@ def select(
             selection = kframes.select(opened, query, k, within=spans, progress=progress, **words)
         if out is not None:  # while the video is open: the report shows frames that it keeps
             selection.save(out, report=True)
-            typer.echo(f"kframes: wrote {len(selection.frames)} frames and report.html to {out}", err=True)
-    typer.echo(json.dumps(selection.to_dict(), indent=1, ensure_ascii=False) if as_json else _text(selection))
+            typer.echo(printable(f"kframes: wrote {len(selection.frames)} frames and report.html to {out}"), err=True)
+    typer.echo(printable_json(selection.to_dict()) if as_json else _text(selection))
 
 
 @app.command()
@@ -182,9 +181,9 @@ def ask(
     if out is not None:
         selection.save(out, report=True)
     if as_json:
-        typer.echo(json.dumps(answer.to_dict(), indent=1, ensure_ascii=False))
+        typer.echo(printable_json(answer.to_dict()))
         return
-    typer.echo(f"\n\n{answer.rests_on()}")
+    typer.echo(printable_lines(f"\n\n{answer.rests_on()}"))
     if answer.uniform is not None:
         typer.echo(
             f"\nFrom frames spread evenly:\n{printable_lines(answer.uniform.text)}\n\n{answer.uniform.rests_on()}"
@@ -233,7 +232,7 @@ def select_many(
             progress=lambda done, total: progress("requests", done, total),
         )
     told = f"{counts.done} done, {counts.failed} failed, {counts.before} of them before; rows in {results.table}"
-    typer.echo(f"kframes: {told}", err=True)
+    typer.echo(f"kframes: {printable(told)}", err=True)
     if counts.failed:
         raise typer.Exit(1)
 
@@ -252,7 +251,8 @@ def index_videos(
     kframes = _loaded(model, None, device=device)
     with _progress_bar() as progress:
         done = kframes.searcher.build(folder, index=index, progress=progress)
-    typer.echo("\n".join(f"error\t{video}\t{error}" if error else f"video\t{video}" for video, error in done.items()))
+    for video, error in done.items():
+        typer.echo(table_row("error", video, error) if error else table_row("video", video))
 
 
 @app.command()
@@ -269,16 +269,17 @@ def search(
     with _progress_bar() as progress:
         hits = kframes.search(folder, query, k, index=index, progress=progress)
     for video, error in hits.errors.items():
-        typer.echo(f"kframes: {video}: {error}", err=True)
+        typer.echo(printable(f"kframes: {video}: {error}"), err=True)
     for note in hits.notes:
-        typer.echo(f"kframes: {note}", err=True)
+        typer.echo(printable(f"kframes: {note}"), err=True)
     if as_json:
-        typer.echo(json.dumps(asdict(hits), indent=1, ensure_ascii=False))
+        typer.echo(printable_json(asdict(hits)))
         return
     for hit in hits:
-        typer.echo(f"video\t{hit.video}\t{hit.score:.3f}")
+        typer.echo(table_row("video", hit.video, f"{hit.score:.3f}"))
         for clip in hit.clips:
-            typer.echo(f"clip\t{clip.start:.3f}\t{clip.end:.3f}\t{clip.score or 0:.3f}\t{clip.reason}")
+            score = 0.0 if clip.score is None else clip.score
+            typer.echo(table_row("clip", f"{clip.start:.3f}", f"{clip.end:.3f}", f"{score:.3f}", clip.reason))
 
 
 @app.command()
@@ -302,10 +303,11 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
             "notes": [asdict(note) for note in opened.notes],
         }
     if as_json:
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        typer.echo(printable_json(found))
         return
     for name, value in found.items():
-        typer.echo(f"{name:12}{'; '.join(note['text'] for note in value) if name == 'notes' else value}")
+        told = "; ".join(note["text"] for note in value) if name == "notes" else value
+        typer.echo(f"{name:12}{printable(str(told))}")
 
 
 @app.command()
@@ -317,7 +319,7 @@ def models(as_json: Json = False) -> None:
     from kframes_plugin.selectors.models import describe, find_downloads, read_machine, write_table
 
     machine, folder = read_machine(), find_downloads()
-    typer.echo(json.dumps(describe(machine, folder), indent=1) if as_json else write_table(machine, folder))
+    typer.echo(printable_json(describe(machine, folder)) if as_json else printable_lines(write_table(machine, folder)))
 
 
 @app.command()

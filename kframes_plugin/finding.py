@@ -11,6 +11,7 @@ from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.clips.geometry import overlaps, union
 from kframes_plugin.clips.snapping import snap_to_cuts
 from kframes_plugin.clips.windows import trim_to_windows
+from kframes_plugin.text import whole_text
 from kframes_plugin.types import Candidates, Clip, Cost, Line, Note, Prediction, Selector, Span
 from kframes_plugin.video import OpenVideo
 
@@ -23,7 +24,7 @@ def find_clips(
 ) -> list[Prediction]:
     """See :meth:`KFrames.find_all`."""
     spans = within or [(0.0, video.duration)]
-    found = []
+    found, queries = [], [whole_text(query) for query in queries]
     for query, (answer, seconds) in zip(queries, _ask(kframes.selector, frames, queries), strict=True):
         named = _cut(answer, spans)
         spent = Cost(candidates=len(frames), seconds={"selector": seconds})

@@ -33,6 +33,7 @@ from kframes_plugin.query.read import ReadQuery, read_query
 from kframes_plugin.query.spans import Time, join_spans
 from kframes_plugin.retrieval import Looked, Retrieval
 from kframes_plugin.selection import Selection
+from kframes_plugin.text import whole_text
 from kframes_plugin.types import Candidates, Cost, Frame, Prediction, Span, Strategy
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.forks import ForkLock
@@ -95,7 +96,7 @@ class VideoSession:
     def _select(self, query: str, k: int, strategy: Strategy | None, spans: Sequence[Span]) -> Selection:
         stop_if_cancelled()
         kframes, times = self._kframes, self.video.timestamps
-        asked = read_query(query, spans, self.duration, times, self.find_scenes, kframes.time_words)
+        asked = read_query(whole_text(query), spans, self.duration, times, self.find_scenes, kframes.time_words)
         frames, found, scenes, selector = self._find(asked)
         options = replace(with_strategy(kframes.sampling, strategy), within=asked.spans)
         taken = take_keyframes(

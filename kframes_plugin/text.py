@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from textwrap import shorten
+from typing import Any
 
 # Control characters (ANSI escapes begin with one), marks that turn the direction of writing, halves of surrogate pairs
 # (bytes of file names that are not UTF-8), separators of lines.
@@ -27,6 +29,21 @@ def brief(text: str, longest: int = LONGEST) -> str:
 def printable_lines(text: str) -> str:
     """The same for a text of several lines: line breaks and tabs stay."""
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def whole_text(text: str) -> str:
+    """A text that every tokenizer reads: halves of surrogate pairs are replaced."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def table_row(*cells: object) -> str:
+    """Cells, apart by tabs, as one line of a table: nothing in a cell ends it or the line."""
+    return "\t".join(printable(str(cell)) for cell in cells)
+
+
+def printable_json(value: Any) -> str:
+    """A value as JSON for terminals: the same value, with all that steers a terminal as escapes of JSON."""
+    return printable_lines(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def shortened(text: str, most: int = LONGEST_NAME) -> str:

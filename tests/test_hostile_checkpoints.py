@@ -133,7 +133,10 @@ CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: (f / "kframes.json").write_text('{"candidates": NaN}'),
         "candidates must be a whole",
     ),
-    "kframes.json, binary": (lambda f: (f / "kframes.json").write_bytes(b"\xff\xfe"), "kframes.json is not JSON"),
+    "kframes.json, binary": (
+        lambda f: (f / "kframes.json").write_bytes(b"\xff\xfe"),
+        "codec can't decode byte 0xff in position 0: invalid start byte, in kframes.json",
+    ),
     "kframes.json, huge": (lambda f: (f / "kframes.json").write_text(" " * (5 << 20)), "has more than 4,194,304 bytes"),
 }
 

@@ -13,7 +13,7 @@ from kframes_plugin.kframes import KFrames
 from kframes_plugin.output.documents import KeyframeDocument, keyframe_documents
 from kframes_plugin.output.messages import clock
 from kframes_plugin.selection import Selection
-from kframes_plugin.text import quoted
+from kframes_plugin.text import printable, quoted
 
 SHOWN = "frame"  # the only metadata a model reads: hosts drop the text of image nodes, but not their metadata
 
@@ -56,7 +56,7 @@ def nodes(selection: Selection, out: str | os.PathLike[str]) -> list[NodeWithSco
 def _fields(keyframe: KeyframeDocument, extra: dict[str, Any] | None = None) -> dict[str, Any]:
     metadata = {**(extra or {}), **keyframe.metadata}
     time = keyframe.metadata["timestamp"]
-    metadata[SHOWN] = f"{clock(time)} ({time:.1f} s) of {Path(keyframe.metadata['video']).name}"
+    metadata[SHOWN] = f"{clock(time)} ({time:.1f} s) of {printable(Path(keyframe.metadata['video']).name)}"
     hidden = [key for key in metadata if key != SHOWN]
     return {
         "id_": keyframe.id,

@@ -78,7 +78,7 @@ class ResultFolder:
             found.save(draft)
             row |= {"timestamps": list(found.timestamps), "clips": [asdict(clip) for clip in found.clips]}
             row |= {"notes": [asdict(note) for note in found.notes], "folder": name}
-        (draft / "row.json").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+        (draft / "row.json").write_text(_line(row), encoding="utf-8", errors="backslashreplace")
         try:
             draft.rename(self.folder / name)
         except OSError:
@@ -94,7 +94,7 @@ class ResultFolder:
 
     def append(self, row: Row) -> None:
         """Add a row to the table."""
-        with self.table.open("a", encoding="utf-8") as file:
+        with self.table.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(_line(row))
 
 

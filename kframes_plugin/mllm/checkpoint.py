@@ -63,20 +63,13 @@ class CheckpointSettings:
     retriever: str | None = "lite"
 
     def __post_init__(self) -> None:
-        for name, most in (("candidates", MOST_CANDIDATES), ("max_new_tokens", MOST_TOKENS)):
-            if not _counts(getattr(self, name), most):
-                raise ValueError(f"{name} must be a whole number >= 1 and <= {most}; got {quoted(getattr(self, name))}")
         size = self.frame_size if isinstance(self.frame_size, tuple) else (self.frame_size, self.frame_size)
-        if len(size) != 2 or not all(_counts(side, MOST_SIDE) for side in size):
-            raise ValueError(
-                f"frame_size must be a whole number >= 1 or two of them, and <= {MOST_SIDE}; got "
-                f"{quoted(self.frame_size)}"
-            )
-        if self.scores_layer is not None and not _counts(self.scores_layer, MOST_LAYERS):
-            raise ValueError(
-                f"scores_layer must be a whole number >= 1 or None, and <= {MOST_LAYERS}; got "
-                f"{quoted(self.scores_layer)}"
-            )
+        _check_count("candidates", self.candidates, MOST_CANDIDATES)
+        _check_count("max_new_tokens", self.max_new_tokens, MOST_TOKENS)
+        for side in size if len(size) == 2 else (0,):
+            _check_count("frame_size", side, MOST_SIDE, " or two of them", given=self.frame_size)
+        if self.scores_layer is not None:
+            _check_count("scores_layer", self.scores_layer, MOST_LAYERS, " or None")
         check_prediction(self.prediction, self.format)
         if not isinstance(self.source, str):
             raise ValueError(f"source must be a text; got {quoted(self.source)}")
@@ -130,8 +123,12 @@ def check_prediction(prediction: str, fmt: PromptFormat) -> PredictionKind:
     raise ValueError(f"prediction must be one of {', '.join(PREDICTION_KINDS)}; got {quoted(prediction)}")
 
 
-def _counts(value: object, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+def _check_count(name: str, value: object, most: int, also: str = "", given: object = None) -> None:
+    shown = quoted(value if given is None else given)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number >= 1{also}; got {shown}")
+    if value > most:
+        raise ValueError(f"{name} must be a whole number of at most {most:,}; got {shown}")
 
 
 def _check_vocabulary(vocabulary: object) -> None:

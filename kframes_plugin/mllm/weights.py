@@ -47,7 +47,7 @@ def read_json(file: Path, most: int = MOST_BYTES) -> Any:
     except RecursionError as error:
         raise ValueError(f"{file.name} is nested too deep; save the checkpoint once more") from error
     except ValueError as error:
-        raise ValueError(f"{file.name} is not JSON ({error}); save the checkpoint once more") from error
+        raise ValueError(f"{error}, in {file.name}") from error
 
 
 def _home(folder: Path) -> Path:

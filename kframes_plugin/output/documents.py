@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kframes_plugin.chat.images import jpeg
 from kframes_plugin.clips.geometry import clip_of
 from kframes_plugin.output.messages import clock
+from kframes_plugin.text import printable
 
 if TYPE_CHECKING:
     from kframes_plugin.selection import Selection
@@ -49,8 +50,8 @@ def keyframe_documents(selection: Selection, out: Path_ | None = None) -> list[K
 def _document(selection: Selection, number: int, out: Path_ | None) -> KeyframeDocument:
     frame = selection.frames[number - 1]
     video = os.path.abspath(selection.video)
-    name = Path(video).name
-    identity = f"{hashlib.sha256(video.encode()).hexdigest()[:16]}-{round(frame.timestamp * 1000):09d}"
+    name = printable(Path(video).name)
+    identity = f"{hashlib.sha256(os.fsencode(video)).hexdigest()[:16]}-{round(frame.timestamp * 1000):09d}"
     metadata: dict[str, Any] = {
         "video": video,
         "timestamp": frame.timestamp,
@@ -64,7 +65,12 @@ def _document(selection: Selection, number: int, out: Path_ | None) -> KeyframeD
             metadata |= {"scene_start": start, "scene_end": end}
     if (place := clip_of(frame, selection.clips)) is not None:
         clip = selection.clips[place - 1]
-        metadata |= {"clip_start": clip.start, "clip_end": clip.end, "priority": clip.priority, "reason": clip.reason}
+        metadata |= {
+            "clip_start": clip.start,
+            "clip_end": clip.end,
+            "priority": clip.priority,
+            "reason": printable(clip.reason),
+        }
         metadata |= {} if clip.score is None else {"score": clip.score}
         text += f", in the clip {clock(clip.start)}-{clock(clip.end)}"
     metadata |= {"said": frame.said} if frame.said else {}

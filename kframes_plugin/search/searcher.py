@@ -20,7 +20,7 @@ from kframes_plugin.retrieval.session import count_pool
 from kframes_plugin.search.hits import Hits, Scored, rank
 from kframes_plugin.search.kept import MOST_BYTES, KeptEntries
 from kframes_plugin.search.store import NAME, Entry, Known, Stat, Store, digest_files, stat_files
-from kframes_plugin.text import quoted, shortened
+from kframes_plugin.text import quoted, shortened, whole_text
 from kframes_plugin.types import FrameEmbedder, Note, RowComparer
 from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.sources import is_url, path_of
@@ -104,6 +104,7 @@ class Searcher:
         progress: Progress | None = None,
     ) -> Hits:
         """The best videos for a query; arguments and errors as for :meth:`KFrames.search`."""
+        query = whole_text(query)
         places = find_videos(videos, index, self.key)
         digests, errors = self._refresh(places, progress, again=False)
         self._kept.keep_only(set(digests.values()))

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kframes_plugin.errors import KFramesError
+from kframes_plugin.text import printable
 from kframes_plugin.types import Line
 
 FORM = 1  # of the files; another form is made anew
@@ -96,19 +97,19 @@ class Store:
         """All rows of the catalog by path, relative to the index's folder."""
         with closing(self._open_catalog()) as catalog:
             rows = catalog.execute("select path, size, modified, changed, digest, error from videos").fetchall()
-        return {str(path): Known(tuple(stat), digest, error) for path, *stat, digest, error in rows}
+        return {_name(path): Known(tuple(stat), digest, error) for path, *stat, digest, error in rows}
 
     def note(self, path: str, known: Known) -> None:
         """Write a row of the catalog."""
         with closing(self._open_catalog()) as catalog:
-            row = (path, *known.stat, known.digest, known.error)
+            row = (_cell(path), *known.stat, known.digest, printable(known.error))
             catalog.execute("insert or replace into videos values (?, ?, ?, ?, ?, ?)", row)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Take paths out of the catalog, and delete the files of contents that no path has any more."""
         files = list(self.folder.glob("*-*.video"))  # before the catalog is read: another process notes, then writes
         with closing(self._open_catalog()) as catalog:
-            catalog.executemany("delete from videos where path = ?", [(path,) for path in paths])
+            catalog.executemany("delete from videos where path = ?", [(_cell(path),) for path in paths])
             kept = {digest for (digest,) in catalog.execute("select digest from videos")}
         for file in files:
             if file.name.partition("-")[0] not in kept:
@@ -186,6 +187,15 @@ def digest_files(paths: Sequence[Path]) -> str:
             while chunk := stream.read(CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def _cell(path: str) -> str | bytes:
+    """A path as SQLite takes it: bytes where it is not UTF-8."""
+    return path if path.isprintable() else os.fsencode(path)
+
+
+def _name(cell: object) -> str:
+    return os.fsdecode(cell) if isinstance(cell, bytes) else str(cell)
 
 
 def _lock(file: Path) -> sqlite3.Connection | None:

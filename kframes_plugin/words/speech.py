@@ -83,7 +83,11 @@ class Speech:
             if self.progress is not None:
                 self.progress("speech", min(int(segment.end), int(about.duration)), int(about.duration))
         if self.keep:
-            file.write_text(json.dumps({**key, "lines": lines}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            file.write_text(
+                json.dumps({**key, "lines": lines}, ensure_ascii=False, indent=1) + "\n",
+                encoding="utf-8",
+                errors="backslashreplace",
+            )
         return lines
 
     def _key(self, path: str) -> dict[str, Any]:

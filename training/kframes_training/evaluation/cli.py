@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kframes_plugin.text import printable, printable_lines
+
 KINDS = "own, videomme, mlvu, lvbench, longvideobench, kfs-bench, lv-haystack, qvhighlights, charades-sta"
 DESCRIPTION = """Compare selectors on your own videos: frames and clips against the truth, right answers, cost.
 
@@ -198,13 +200,14 @@ def finish(report: Mapping[str, Any], tables: Sequence[Any], options: argparse.N
     from kframes_training.evaluation.tables import write_page, write_tables
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(write_json(report), encoding="utf-8")
+    options.out.write_text(write_json(report), encoding="utf-8", errors="backslashreplace")
     page = write_page(report, tables)
     if options.tables:
         write_tables(options.tables, tables)
-        (options.tables / "tables.md").write_text(page, encoding="utf-8")
-    print(f"kframes: wrote {options.out}; {report['made']} made, {report['kept']} kept from before", file=sys.stderr)
-    print(write_json(report) if getattr(options, "json", False) else page)
+        (options.tables / "tables.md").write_text(page, encoding="utf-8", errors="backslashreplace")
+    told = f"kframes: wrote {options.out}; {report['made']} made, {report['kept']} kept from before"
+    print(printable(told), file=sys.stderr)
+    print(printable_lines(write_json(report) if getattr(options, "json", False) else page))
     failed = report["failures"]
     if not report["data"]["measured"] or all(
         name in failed and failed[name]["raised"] == failed[name]["of"] for name in report["selectors"]
@@ -300,7 +303,7 @@ def score(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
     rows = scoring.scored(pairs)
     if unscored := len({pair.truth.key for pair in pairs}) - len({tuple(row["key"]) for row in rows}):
         notes.append(f"without a true span, so without such a score, and left out: {unscored} of the queries")
-    print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
+    print(*map(printable, notes), sep="\n", end="\n" if notes else "", file=sys.stderr)
     if not rows:
         parser.error("no query of the truth can be scored")
     summary = scoring.summary(rows)
@@ -310,4 +313,4 @@ def score(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
         report = {**about_this_run(), "summary": summary, "items": rows, "notes": notes}
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(summary) if options.json else scoring.markdown(summary))
+    print(json.dumps(summary) if options.json else printable_lines(scoring.markdown(summary)))

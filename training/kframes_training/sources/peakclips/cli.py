@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kframes_plugin.text import printable
+from kframes_plugin.text import printable, printable_json, printable_lines
 from kframes_training.rows import Row
 from kframes_training.sources.peakclips.building import ANNOTATORS, Plan, Progress, build
 from kframes_training.sources.peakclips.checking import check, lines
@@ -101,7 +101,7 @@ def check_command(
         report = check(folder, against=against, split=split)
     except FileNotFoundError as error:
         raise typer.BadParameter(str(error)) from error
-    typer.echo(json.dumps(report, indent=1, ensure_ascii=False) if as_json else "\n".join(lines(report)))
+    typer.echo(printable_json(report) if as_json else printable_lines("\n".join(lines(report))))
 
 
 def _affordable(found: list[Source], plan: Plan, costs: CostOptions) -> bool:
@@ -112,7 +112,7 @@ def _affordable(found: list[Source], plan: Plan, costs: CostOptions) -> bool:
     """
     expected = estimate(found, plan, count_scenes=costs.dry_run)
     for line in expected.lines(costs.prices):
-        typer.echo(f"kframes: {line}", err=True)
+        typer.echo(printable(f"kframes: {line}"), err=True)
     if not costs.dry_run and costs.max_cost is not None and (cost := expected.cost(*costs.prices)) > costs.max_cost:
         raise ValueError(f"about {cost:.2f} are expected, more than --max-cost {costs.max_cost:.2f}; nothing was asked")
     return not costs.dry_run
@@ -138,7 +138,7 @@ def _given(path: Path | None) -> dict[str, list[Row]]:
 def _tell(found: list[Source], tables: Tables, out: Path) -> None:
     """Say what was written and what is missing, with its causes; end with 1 where a video or a server failed."""
     counts = ", ".join(f"{len(rows)} {table}" for table, rows in tables.items())
-    typer.echo(f"kframes: wrote {counts} to {out}", err=True)
+    typer.echo(printable(f"kframes: wrote {counts} to {out}"), err=True)
     by_kind = {kind: [row for row in tables["errors"] if row["kind"] == kind] for kind in MISSING}
     for kind, rows in by_kind.items():
         if rows:
