@@ -28,6 +28,7 @@ MINUTES = (2.0, 10.0, 60.0)
 SIZE = (426, 240)
 # frames taken, and the reader of kframes that takes them
 TASKS = {"candidates": (256, "kframes"), "keyframes": (8, "kframes_keyframes")}
+OURS = tuple(ours for _, ours in TASKS.values())
 PEERS = ("qwen_vl_utils", "transformers", "torchcodec", "scan_1_fps")
 
 
@@ -87,7 +88,7 @@ def measure(video: Path, loaders: Mapping[str, Loader]) -> Iterator[dict[str, An
     scan: dict[str, Any] = {}
     for task, (count, ours) in TASKS.items():
         row: dict[str, Any] = {"video": video.name, "task": task, "kframes": loaders[ours].take(video, count)}
-        for peer in PEERS:
+        for peer in [name for name in PEERS if name in loaders]:
             if peer == "scan_1_fps":  # the same for any count
                 scan = scan or loaders[peer].take(video, count)
                 row[peer] = scan
@@ -115,14 +116,16 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| video | frames | kframes, CPU s | " + " | ".join(PEERS) + " |", "|---" * (3 + len(PEERS)) + "|"]
     for row in rows:
         ours = row["kframes"]["cpu_s"]
-        told = [row.get(peer, {"skipped": "not measured"}) for peer in PEERS]
-        cells = [
-            f"{one['cpu_s'] / ours:.1f}" if "cpu_s" in one else "fails" if "failed" in one else "not installed"
-            for one in told
-        ]
+        cells = [_cell(row[peer], ours) if peer in row else "not measured" for peer in PEERS]
         count = TASKS[row["task"]][0]
         lines.append(f"| {row['video']} | {count} {row['task']} | {ours} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", find_worst(rows)])
+
+
+def _cell(told: Mapping[str, Any], ours: float) -> str:
+    if "cpu_s" in told:
+        return f"{told['cpu_s'] / ours:.1f}"
+    return "fails" if "failed" in told else "not installed"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -132,10 +135,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("videos", type=Path, help="folder of the long videos")
     parser.add_argument("--codecs", default=",".join(ENCODERS))
     parser.add_argument("--minutes", default=",".join(f"{length:g}" for length in MINUTES))
+    parser.add_argument("--peers", default=",".join(PEERS), help="the other loaders")
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args(arguments)
     minutes = [float(part) for part in options.minutes.split(",")]
-    loaders = {name: Loader(name) for name in (*(ours for _, ours in TASKS.values()), *PEERS)}
+    loaders = {name: Loader(name) for name in (*OURS, *options.peers.split(","))}
     rows: list[dict[str, Any]] = []
     for codec in options.codecs.split(","):
         for video in find_videos(options.clips, options.videos, codec, minutes):

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from decode import repeat_clip
 from PIL import Image
 
@@ -69,6 +70,7 @@ def encode(folder: Path, path: Path, codec: str, size: Pixels, gop: int | None) 
         options = options | {"g": str(gop * RATE), "keyint_min": str(gop * RATE), "sc_threshold": "0"}
     with av.open(str(path), "w") as output:
         stream = output.add_stream(name, rate=RATE, options=options)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for picture in islice(material(folder, size), MATERIAL * RATE):
             output.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")))

@@ -18,6 +18,7 @@ from typing import Any
 import decode
 import decoders
 import hours
+import loaders
 import scenes
 import snapping
 from kframes_training.evaluation.studies import conformance, contest, footage, latency, synthscenes
@@ -42,6 +43,11 @@ def of_decoders(report: Report) -> str:
     """Right frames on real clips, by decoder."""
     rows = list(report["rows"])
     return f"{decoders._summary(rows)}\n{decoders._differences(rows)}"
+
+
+def of_loaders(report: Report) -> str:
+    """CPU of other loaders as multiples of kframes', by codec and length."""
+    return loaders.table(report["rows"])
 
 
 def of_scenes(report: Report) -> str:
@@ -141,6 +147,7 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
         )
     },
     "decode": ("Candidate frames of a long video", "python benchmarks/decode.py", of_decode),
+    "loaders": ("Loaders, codecs and lengths", "python benchmarks/loaders.py clips videos", of_loaders),
     "decoders": ("Decoders on real clips", "python benchmarks/decoders.py", of_decoders),
     "scenes": ("Scene cuts on real clips", "python benchmarks/scenes.py", of_scenes),
     "snapping": ("Ends of clips on real footage", "python benchmarks/snapping.py", of_snapping),
