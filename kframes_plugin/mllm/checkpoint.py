@@ -42,7 +42,8 @@ class CheckpointSettings:
         prediction: how its clips are read: "text" that it writes, one score of all "scores", or "both"; see
             :class:`~kframes_plugin.selectors.mllm.MLLMSelector`.
         scores_layer: the scores of frames are read after this many layers of its language model, >= 1, through the
-            final norm and the LM head. None: after all of them, and it was not trained for that prediction.
+            final norm and the LM head. None: it was not trained for that prediction; it is asked in words after the
+            frames where its family allows it (``asked_scores.py``), else read after all of its layers.
         source: where these facts were read, for people.
         format: how prompts and answers are written.
         retriever: what names windows for it in videos of hours: a selector's name, "scores" (its own), or None: it sees
