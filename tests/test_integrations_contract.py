@@ -150,6 +150,67 @@ def mcp_tool(video: Path, k: int, limits: Limits, **_: Path) -> Given:
     return text, [decoded(block.data) for block in answer.content if block.type == "image"]
 
 
+def keeping(checkpoint: Path) -> tuple[Any, list[Any]]:
+    """A processor of transformers, and the chats that its own template is given."""
+    from transformers import AutoProcessor
+
+    plain, kept = AutoProcessor.from_pretrained(checkpoint), []
+
+    class Keeping(type(plain)):
+        def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
+            kept.append(conversation)
+            return super().apply_chat_template(conversation, *args, **kwargs)
+
+    processor = object.__new__(Keeping)
+    processor.__dict__.update(plain.__dict__)
+    return processor, kept
+
+
+def chat(video: Path) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"type": "video", "video": str(video)}, {"type": "text", "text": QUERY}]}]
+
+
+def transformers_wrap(video: Path, k: int, limits: Limits, *, checkpoint: Path, **_: Path) -> Given:
+    from kframes_transformers import wrap
+
+    processor, kept = keeping(checkpoint)
+    wrap(processor, KF, k, **limits).apply_chat_template(chat(video), tokenize=True, return_dict=True)
+    return of_blocks(kept[0][0]["content"])
+
+
+def transformers_pipeline(video: Path, k: int, limits: Limits, *, checkpoint: Path, **_: Path) -> Given:
+    from transformers import AutoModelForImageTextToText, pipeline
+
+    processor, kept = keeping(checkpoint)
+    model = AutoModelForImageTextToText.from_pretrained(checkpoint)
+    pipe = pipeline("video-text-to-text", model=model, processor=processor, selector=KF)
+    pipe(str(video), QUERY, k=k, max_new_tokens=1, **limits)
+    return of_blocks(getattr(kept[0], "messages", kept[0])[0]["content"])
+
+
+def llama_index_postprocessor(video: Path, k: int, limits: Limits, *, out: Path, **_: Path) -> Given:
+    """Its start and end are those of the nodes that a retriever found."""
+    from kframes_llama_index import KFramesPostprocessor
+    from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
+
+    span = {"clip_start": to_seconds(limits.get("start", 0)), "clip_end": to_seconds(limits.get("end", 20))}
+    node = NodeWithScore(node=TextNode(text="", metadata={"video": str(video), **span}))
+    found = KFramesPostprocessor(KF, k, out=out).postprocess_nodes([node], query_str=QUERY)
+    return "\n".join(n.node.get_content(MetadataMode.LLM) for n in found), opened([n.node.image_path for n in found])
+
+
+def lmms_eval_messages(video: Path, k: int, limits: Limits, **_: Path) -> Given:
+    pytest.importorskip("lmms_eval", reason="lmms-eval is not installed here; it needs an environment of its own")
+    from kframes_lmms_eval.frames import FramesForVideos
+
+    told = {f"{name}_time": value for name, value in limits.items()}
+    part = {"type": "video", "url": str(video), **told}
+    messages = [{"role": "user", "content": [part, {"type": "text", "text": QUERY}]}]
+    content = FramesForVideos(KF, k)(messages, {})[0]["content"]
+    images = [block["url"] for block in content if block["type"] == "image"]
+    return "\n".join(block["text"] for block in content if block["type"] == "text"), images
+
+
 SHELLS: list[Callable[..., Given]] = [
     core_messages,
     core_openai,
@@ -160,6 +221,10 @@ SHELLS: list[Callable[..., Given]] = [
     llama_index_reader,
     llama_index_retriever,
     mcp_tool,
+    transformers_wrap,
+    transformers_pipeline,
+    llama_index_postprocessor,
+    lmms_eval_messages,
 ]
 
 
@@ -193,6 +258,8 @@ class TestContract:
         ids=str,
     )
     def test_seconds_that_cannot_be_are_said(self, shell, limits, words, folder, checkpoint, tmp_path):
+        if shell is llama_index_postprocessor:
+            pytest.skip("its start and end are those of nodes, not what somebody wrote")
         with pytest.raises(KFramesError, match=words):
             shell(folder / "match.mp4", 3, limits, checkpoint=checkpoint, out=tmp_path)
 
