@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from kframes_plugin.cancellation import stop_if_cancelled
+from kframes_plugin.clips.allocation import is_unsure
 from kframes_plugin.clips.geometry import overlaps, union
 from kframes_plugin.clips.snapping import snap_to_cuts
 from kframes_plugin.clips.windows import trim_to_windows
@@ -31,7 +32,9 @@ def find_clips(
         cost, clips = replace(named.cost, candidates=0) + spent, trim_to_windows(named, frames)
         if clips and kframes.snap_to_cuts:
             start, before = perf_counter(), video.frames_decoded
-            clips = list(_cut(snap_to_cuts(clips, frames, video, size=kframes.candidate_size), spans))
+            unsure = is_unsure(clips, kframes.sampling.allocation)  # then k does not go by their ends
+            snapped = snap_to_cuts(clips, frames, video, size=kframes.candidate_size, only_i_frames=unsure)
+            clips = list(_cut(snapped, spans))
             cost += Cost(video.frames_decoded - before, seconds={"snapping": perf_counter() - start})
         told = Prediction(clips, nearest=named.nearest, notes=named.notes, cost=cost)
         if frames.transcript or frames.screen_text:  # lines know their times, so their ends stay off cuts

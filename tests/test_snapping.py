@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +23,13 @@ COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200), (200, 200, 60), (60, 200
 
 
 def film(
-    path: Path, cuts: Sequence[float], duration: float, *, gop: int, options: dict[str, str] | None = None
+    path: Path,
+    cuts: Sequence[float],
+    duration: float,
+    *,
+    gop: int,
+    options: dict[str, str] | None = None,
+    placed: bool = False,
 ) -> Path:
     """A video with a plain colour a scene and, all through it, a white bar that goes to and fro."""
     with av.open(str(path), "w") as container:
@@ -36,6 +43,8 @@ def film(
             pixels[:, abs(number % 280 - 140) :][:, :12] = 255
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
+            if placed and any(number == round(cut * RATE) for cut in cuts):
+                frame.pict_type = av.video.frame.PictureType.I
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -65,6 +74,34 @@ def test_ends_move_to_the_cuts(tmp_path: Path, gop: int, options: dict[str, str]
     assert (fine.priority, fine.reason, fine.score) == ("P2", "green", 0.5)
     assert coarse.start - CUTS[0] > 0.3 or coarse.end - CUTS[1] > 0.3, "nothing was to be found"
     assert 0 < decoded <= 2 * (gop + 10)
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_an_unsure_selector_has_its_ends_on_i_frames_at_cuts(tmp_path: Path, placed: bool) -> None:
+    """Where the encoder put none at the cut, the ends stay, and no group of pictures is decoded."""
+    cuts, coarse = (13.3, 31.6), Clip(15.0, 33.0, "P1", "green", 0.3)
+    options = {"sc_threshold": "0", "forced-idr": "1"}
+    path = film(tmp_path / "film.mp4", cuts, 60, gop=250, options=options, placed=placed)
+    with OpenVideo(path) as video:
+        assert set(cuts) & {*video.i_frames.round(1).tolist()} == (set(cuts) if placed else set())
+        candidates = Candidates(video.frames_at(np.arange(3.0, 60, 6).tolist(), size=64), video.duration)
+        before = video.frames_decoded
+        (unsure,) = KFrames(lambda frames, query: [coarse], snap_to_cuts=True).find(candidates, "green", video)
+        assert video.frames_decoded - before <= 4
+        surely = replace(coarse, score=None)
+        (sure,) = KFrames(lambda frames, query: [surely], snap_to_cuts=True).find(candidates, "green", video)
+    exact = pytest.approx(cuts, abs=0.3)
+    assert (sure.start, sure.end) == exact
+    assert (unsure.start, unsure.end) == (exact if placed else (15.0, 33.0))
+
+
+def test_what_is_decoded_for_ends_is_not_kept(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", CUTS, 60, gop=250, options={"sc_threshold": "0"})
+    with OpenVideo(path) as video:
+        candidates = video.candidates(10, size=64)
+        kept = video.kept_bytes
+        snap_to_cuts([Clip(14.0, 28.0)], candidates, video, size=64)
+        assert video.kept_bytes == kept
 
 
 def test_nothing_moves_without_a_cut(tmp_path: Path) -> None:

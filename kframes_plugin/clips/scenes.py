@@ -21,6 +21,7 @@ from PIL import Image
 from kframes_plugin.types import Candidates, Frame, Span
 
 FrameHistograms = NDArray[np.float32]
+HISTOGRAMS = "histograms"  # key in Candidates.cache
 SIDE, GRID, BINS = 48, 6, 16  # pixels a side, blocks a side, bins a channel. 4 blocks: precision -.02; 8: no better
 
 
@@ -117,8 +118,7 @@ class _Step:
 
 def _compare_neighbours(frames: Iterable[Frame]) -> Iterator[_Step]:
     last: _Step | None = None
-    for frame in frames:
-        histograms = frame_histograms(frame.image)
+    for frame, histograms in _with_histograms(frames):
         if last is None:
             last = _Step(frame.timestamp, 0.0, 0.0, histograms)
         else:
@@ -138,6 +138,21 @@ def frame_histograms(image: Image.Image) -> FrameHistograms:
     counts = np.bincount((_FIRST_BIN + levels).ravel(), minlength=GRID * GRID * 3 * BINS).reshape(-1, BINS)
     shares: FrameHistograms = np.cumsum(counts, axis=1, dtype=np.float32)[:, :-1] / np.float32((SIDE // GRID) ** 2)
     return shares
+
+
+def candidate_histograms(frames: Candidates) -> FrameHistograms:
+    """(T, blocks x channels, BINS - 1) histograms of candidates; kept with them, so that they are computed once."""
+    if HISTOGRAMS not in frames.cache:
+        frames.cache[HISTOGRAMS] = np.stack([frame_histograms(frame.image) for frame in frames])
+    kept: FrameHistograms = frames.cache[HISTOGRAMS]
+    return kept
+
+
+def _with_histograms(frames: Iterable[Frame]) -> Iterator[tuple[Frame, FrameHistograms]]:
+    if isinstance(frames, Candidates) and len(frames):
+        yield from zip(frames, candidate_histograms(frames), strict=True)
+    else:
+        yield from ((frame, frame_histograms(frame.image)) for frame in frames)
 
 
 def frame_difference(one: FrameHistograms, other: FrameHistograms) -> float:

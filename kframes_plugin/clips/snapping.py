@@ -17,8 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kframes_plugin.clips.scenes import DEFAULT_RULE, NEAR, FrameHistograms, frame_difference, frame_histograms
-from kframes_plugin.types import Candidates, Clip, Frame
+from kframes_plugin.clips.scenes import (
+    DEFAULT_RULE,
+    NEAR,
+    FrameHistograms,
+    candidate_histograms,
+    frame_difference,
+    frame_histograms,
+)
+from kframes_plugin.types import Candidates, Clip
 
 if TYPE_CHECKING:
     from kframes_plugin.video import OpenVideo
@@ -54,7 +61,13 @@ class _Gap:
 
 
 def snap_to_cuts(
-    clips: Sequence[Clip], candidates: Candidates, video: OpenVideo, *, size: Size = None, budget: int = BUDGET
+    clips: Sequence[Clip],
+    candidates: Candidates,
+    video: OpenVideo,
+    *,
+    size: Size = None,
+    budget: int = BUDGET,
+    only_i_frames: bool = False,
 ) -> list[Clip]:
     """Move the ends of the clips to the cuts next to them.
 
@@ -69,6 +82,7 @@ def snap_to_cuts(
         video: where they come from.
         size: of the candidates, as for :meth:`~kframes_plugin.video.OpenVideo.candidates`.
         budget: frames that may be decoded, >= 0; it is checked after each round.
+        only_i_frames: look at no other frames, some two a clip: finds the cuts at which encoders put I-frames.
 
     Returns:
         The clips in their order, with the same priorities, reasons and scores.
@@ -78,10 +92,10 @@ def snap_to_cuts(
     """
     times = [frame.timestamp for frame in candidates]
     ends = {end for clip in clips for end in _ends(clip, times) if 0 < end[0] < len(times)}
-    histograms = _Histograms(candidates, video, size)
+    histograms = _Histograms(candidates, video, size, only_i_frames)
     for place, _ in ends:
-        histograms.add_candidate(candidates[place - 1])
-        histograms.add_candidate(candidates[place])
+        histograms.add_candidate(place - 1)
+        histograms.add_candidate(place)
     gaps = {(place, starts): _Gap(times[place - 1], times[place], starts) for place, starts in sorted(ends)}
     gaps = {end: gap for end, gap in gaps.items() if histograms.jump(gap.low, gap.high) > DEFAULT_RULE.threshold}
     begin, still = video.frames_decoded, _find_wide(gaps, histograms)
@@ -89,6 +103,8 @@ def snap_to_cuts(
         _narrow(gaps, still, histograms)
         still = _find_wide(gaps, histograms)
     cuts = {end: gap.high for end, gap in gaps.items() if end not in still and _is_cut(gap, histograms)}
+    if only_i_frames:  # what is left of a gap may hold the cut anywhere
+        cuts = {end: cut for end, cut in cuts.items() if _is_narrow(gaps[end], histograms)}
     return [_move(clip, times, cuts) for clip in clips]
 
 
@@ -130,15 +146,21 @@ def _probes(gap: _Gap, histograms: _Histograms) -> NDArray[np.float64]:
     width: to decode the last of them is to decode the others too.
     """
     video = histograms.video
-    if gap.width <= CLOSE + NEAR or _is_placed(gap, histograms):
+    if _is_narrow(gap, histograms):
         return np.empty(0)
-    for pool, most in ((video.i_frames, I_FRAMES), (video.timestamps, math.ceil(2 * gap.width / CLOSE))):
+    pools = ((video.i_frames, I_FRAMES), (video.timestamps, math.ceil(2 * gap.width / CLOSE)))
+    for pool, most in pools[:1] if histograms.only_i_frames else pools:
         inside = pool[np.searchsorted(pool, gap.low, "right") : np.searchsorted(pool, gap.high, "left")]
         if len(inside):
             spread = np.linspace(0, len(inside) - 1, min(most, len(inside))).round().astype(np.intp)
             probes: NDArray[np.float64] = inside[spread]
             return probes
     return np.empty(0)
+
+
+def _is_narrow(gap: _Gap, histograms: _Histograms) -> bool:
+    """Whether the gap is no wider than a cut, or ends at an I-frame that tells of one."""
+    return gap.width <= CLOSE + NEAR or _is_placed(gap, histograms)
 
 
 def _is_placed(gap: _Gap, histograms: _Histograms) -> bool:
@@ -165,20 +187,18 @@ class _Histograms:
     search before it comes to them: the cuts must not depend on what was asked before.
     """
 
-    def __init__(self, candidates: Candidates, video: OpenVideo, size: Size) -> None:
+    def __init__(self, candidates: Candidates, video: OpenVideo, size: Size, only_i_frames: bool) -> None:
         self.kept: dict[float, FrameHistograms] = candidates.cache.setdefault(CACHE, {})
-        self.video, self.size = video, size
+        self.candidates, self.video, self.size, self.only_i_frames = candidates, video, size, only_i_frames
         self.reached: dict[float, FrameHistograms] = {}
 
-    def add_candidate(self, frame: Frame) -> None:
-        if frame.timestamp not in self.kept:
-            self.kept[frame.timestamp] = frame_histograms(frame.image)
-        self.reached[frame.timestamp] = self.kept[frame.timestamp]
+    def add_candidate(self, place: int) -> None:
+        self.reached[self.candidates[place].timestamp] = candidate_histograms(self.candidates)[place]
 
     def decode(self, times: Iterable[float]) -> None:
         wanted = sorted(set(times))
         new = [time for time in wanted if time not in self.kept]
-        for time, frame in zip(new, self.video.frames_at(new, size=self.size), strict=True):
+        for time, frame in zip(new, self.video.frames_at(new, size=self.size, keep=False), strict=True):
             self.kept[time] = frame_histograms(frame.image)
         self.reached |= {time: self.kept[time] for time in wanted}
 

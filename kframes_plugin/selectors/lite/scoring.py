@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kframes_plugin.clips.sharing import share_by_remainder, spread
+from kframes_plugin.clips.sharing import spread
 from kframes_plugin.evidence.fusion import estimate_looks
 from kframes_plugin.selectors.lite.text import find_words
 from kframes_plugin.selectors.lite.vision import COLOURS, Floats
@@ -23,6 +23,7 @@ TEMPERATURE = 1.5  # of the class probabilities. At 1 the AUC is .005 lower on t
 SHARPNESS = 0.8  # deviations in which a chance falls to a third
 LONGEST_PART = 20.0  # seconds of a scene that have one chance
 FLOOR_SLOPE, SHORT, LONG = 0.015, 10.0, 1200.0  # of the least likeness, a factor e in length; seconds
+ALIKE = 0.03  # mean distance of histograms up to which a frame counts as one before it: that of the least cut
 WHOLE = 2  # the first windows show the whole frame and its middle; the others parts of it
 
 
@@ -186,30 +187,37 @@ def estimate_chances(scores: Floats, parts: NDArray[np.int64]) -> Floats:
     return chances
 
 
-def choose_read(scenes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Which frames to look at, so that every scene is seen: (n,) ascending numbers of scenes -> (<= most,) indices.
+def choose_read(scenes: NDArray[np.int64], looks: Floats, most: int) -> NDArray[np.int64]:
+    """Which frames to look at: the first of every scene, and each that differs from the last one chosen.
 
-    The first comes from each scene, further ones by length; they lie evenly in it. Of more scenes than ``most``, some
-    that lie apart are seen.
+    Args:
+        scenes: (n,) ascending numbers of scenes.
+        looks: (n, ...) histograms; frames differ where the mean distance exceeds ``ALIKE``.
+        most: frames at most. Where more differ, they must differ more; of more scenes, some that lie apart are seen.
+
+    Returns:
+        (1 to most,) ascending indices, the first of some scene's frames first.
     """
-    if len(scenes) <= most:
-        return np.arange(len(scenes))
-    first, sizes = np.unique(scenes, return_index=True, return_counts=True)[1:]
-    places, ones = np.arange(len(sizes), dtype=np.float64), np.ones(len(sizes), np.int64)
-    if len(sizes) > most:
-        return first[spread(places, most)] + sizes[spread(places, most)] // 2
-    weight = sizes.astype(np.float64)
-    counts = ones + share_by_remainder(most - len(sizes), np.maximum(weight - 1, 0), weight, sizes - ones, places)
-    parts = [start + (np.arange(n) + 0.5) / n * size for start, size, n in zip(first, sizes, counts, strict=True)]
-    return np.concatenate(parts).astype(np.int64)
+    first = np.unique(scenes, return_index=True)[1]
+    if len(first) >= most:
+        return first[spread(np.arange(len(first), dtype=np.float64), most)]
+    least = ALIKE
+    while len(read := _find_differing(set(first.tolist()), looks, least)) > most:
+        least *= 1.2
+    return np.array(read)
 
 
-def find_stand_ins(scenes: NDArray[np.int64], read: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) for each frame the place in ``read`` of the nearest frame that was read, of its own scene if it can be."""
-    frames = np.arange(len(scenes))
-    apart = np.abs(frames[:, None] - read) + len(scenes) * (scenes[:, None] != scenes[read])
-    nearest: NDArray[np.int64] = apart.argmin(axis=1)
-    return nearest
+def _find_differing(first: set[int], looks: Floats, least: float) -> list[int]:
+    read: list[int] = []
+    for place, look in enumerate(looks):
+        if place in first or np.abs(look - looks[read[-1]]).mean() > least:
+            read.append(place)
+    return read
+
+
+def find_stand_ins(count: int, read: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(count,) for each frame the place in ``read`` of the last one up to it; of those before all, the first."""
+    return np.maximum(np.searchsorted(read, np.arange(count), side="right") - 1, 0)
 
 
 def fit_floor(floor: float, seconds: float, slope: float = FLOOR_SLOPE) -> float:

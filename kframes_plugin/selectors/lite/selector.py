@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kframes_plugin.clips.from_scores import RELATIVE, RelevanceRule, clips_from_scores
 from kframes_plugin.clips.geometry import candidate_edges
-from kframes_plugin.clips.scenes import detect_scenes
+from kframes_plugin.clips.scenes import candidate_histograms, detect_scenes
 from kframes_plugin.errors import SelectorError
 from kframes_plugin.prompt import duration_of
 from kframes_plugin.selectors.lite.scoring import (
@@ -33,15 +33,15 @@ from kframes_plugin.selectors.lite.scoring import (
     score_compared,
 )
 from kframes_plugin.selectors.lite.text import TextEncoder, find_content, find_phrases
-from kframes_plugin.selectors.lite.vision import COLOURS, Floats, VisionEncoder, measure_colours
+from kframes_plugin.selectors.lite.vision import AREA, COLOURS, Floats, VisionEncoder, measure_colours
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, Note, Prediction
 
-FLOOR = 0.61  # least likeness: it refuses 13 % of queries that something answers and 72 % of those that nothing does
+FLOOR = 0.67  # least likeness: it refuses 13 % of queries that something answers and 67 % of those that nothing does
 # The same for kept rows of many videos, where the likeness is that of mean embeddings: .31 for 20 s of video (LOG.md)
 LIBRARY_FLOOR, LIBRARY_SLOPE = 0.52, 0.05
 KNOWN = 0.32  # least cosine of the query's words with any class name; made-up words come to .31
 CANDIDATES, MOST_READ = 512, 320  # more candidates need more memory, more reading more time
-READ_A_SECOND = 4  # frames of a short video that are worth reading
+READ_A_SECOND = 2  # frames of a short video that are worth reading
 FOLDER = Path(__file__).parent  # the files of lite: vision.onnx, text.onnx, tokenizer.json, names.npy, names.txt
 
 UNKNOWN = Note("unknown-words", "the query names nothing whose looks lite knows; name what is to be seen")
@@ -56,8 +56,8 @@ class LiteSelector:
     Args:
         folder: holds the files of lite.
         candidates: T, candidate frames it wants to see. Dense, so that short scenes are among them.
-        most_read: frames that the network reads, at least one a scene and at most ``READ_A_SECOND``; others count as
-            their neighbour does.
+        most_read: frames that the network reads: at least one a scene, at most ``READ_A_SECOND``, and only those that
+            differ from the one read before; others count as that one does.
         floor: least likeness of the best frame of twenty minutes, 0..1; below it no clip is claimed. Shorter videos
             need less: see :func:`~kframes_plugin.selectors.lite.scoring.fit_floor`. 0: it never abstains.
         rule: how scores become clips.
@@ -70,7 +70,7 @@ class LiteSelector:
 
     name = "lite"
     snap_to_cuts = True
-    frame_size = 512
+    frame_size = 384
     spacing = 3.0
 
     def __init__(
@@ -145,6 +145,7 @@ class LiteSelector:
         digest = hashlib.sha256()
         for name in ("vision.onnx", "names.npy"):
             digest.update((self.folder / name).read_bytes())
+        digest.update(str(AREA).encode())
         return f"lite-{digest.hexdigest()[:16]}"
 
     def embed(self, frames: Sequence[Frame], /) -> NDArray[np.float16]:
@@ -225,12 +226,13 @@ class LiteSelector:
         """What the frames show, and the runs of the network it took."""
         cache = frames.cache if isinstance(frames, Candidates) else {}
         if self not in cache:
-            scenes = _number_scenes(frames)
-            read = choose_read(scenes, min(self.most_read, math.ceil(READ_A_SECOND * duration_of(frames))))
+            shown = frames if isinstance(frames, Candidates) else Candidates(frames, duration_of(frames))
+            scenes, most = _number_scenes(shown), math.ceil(READ_A_SECOND * shown.duration)
+            read = choose_read(scenes, candidate_histograms(shown), min(self.most_read, most))
             images = [frames[place].image for place in read]
             colours = np.stack([measure_colours(image) for image in images])
             seen = Pictures.build(self._vision(images), self._embeddings, colours, scenes[read])
-            cache[self] = seen.take(find_stand_ins(scenes, read), scenes)
+            cache[self] = seen.take(find_stand_ins(len(frames), read), scenes)
             return cache[self], 1
         kept: Pictures = cache[self]
         return kept, 0
@@ -253,11 +255,9 @@ def _chances(frames: Sequence[Frame], pictures: Pictures, scores: Floats) -> lis
     return [Clip(starts[i], ends[i], "P2", score=chances[i]) for i in best]
 
 
-def _number_scenes(frames: Sequence[Frame]) -> NDArray[np.int64]:
+def _number_scenes(frames: Candidates) -> NDArray[np.int64]:
     """(T,) number of each frame's scene; scenes that no candidate shows are not counted."""
-    duration = duration_of(frames)
-    shown = frames if isinstance(frames, Candidates) else Candidates(frames, duration)
-    starts = [start for start, _ in detect_scenes(shown, duration)]
+    starts = [start for start, _ in detect_scenes(frames, frames.duration)]
     places = np.searchsorted(starts, [frame.timestamp for frame in frames], side="right")
     numbers: NDArray[np.int64] = np.unique(places, return_inverse=True)[1].astype(np.int64)
     return numbers

@@ -14,8 +14,8 @@ from kframes_plugin.selectors.lite.session import LazySession
 
 Floats = NDArray[np.float32]
 STRIDE = 32  # pixels of a frame to a position of the feature map
-AREA = 384 * 384  # pixels of a frame as it is read: 512 x 288 at 16:9
-BATCH = 4  # frames a run: some 60 MB of activations; more is not faster
+AREA = 288 * 288  # pixels of a frame as it is read: 384 x 224 at 16:9
+BATCH = 1  # frames a run: more is not faster, and each takes 25 MB of activations
 
 # The colours that a query can name, by column of :func:`measure_colours`
 _NAMED = ("red", "orange golden", "brown", "yellow gold blonde", "green", "blue turquoise", "purple violet", "pink")
