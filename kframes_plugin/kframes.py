@@ -7,11 +7,8 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from kframes_plugin.answering import Answer, Answerer, answer_question, load_answerer
-from kframes_plugin.bulk.requests import Failure, Request
-from kframes_plugin.bulk.run import select_requests
 from kframes_plugin.clips.allocation import DEFAULT, Allocation, check_strategy
 from kframes_plugin.clips.geometry import check_spans
 from kframes_plugin.finding import find_clips
@@ -23,12 +20,10 @@ from kframes_plugin.keyframes import (
     check_kinds,
     check_request,
 )
-from kframes_plugin.prompt.choices import write_question
 from kframes_plugin.query.english import ENGLISH
 from kframes_plugin.query.spans import Time, check_range
 from kframes_plugin.query.time_words import TimeWords
 from kframes_plugin.retrieval import Retriever
-from kframes_plugin.search import Hits, Searcher
 from kframes_plugin.selection import Selection
 from kframes_plugin.selectors.load import load_selector
 from kframes_plugin.session import Video, VideoSession
@@ -46,6 +41,11 @@ from kframes_plugin.video import OpenVideo
 from kframes_plugin.video.open_video import check_size
 from kframes_plugin.video.options import VideoOptions
 from kframes_plugin.words.options import WordArguments, WordOptions
+
+if TYPE_CHECKING:  # imported on use, for a first call to be quick
+    from kframes_plugin.answering import Answer, Answerer
+    from kframes_plugin.bulk.requests import Failure, Request
+    from kframes_plugin.search import Hits, Searcher
 
 CANDIDATES = 256  # T of the paper
 CANDIDATE_SIZE = 448  # long side in pixels, where the selector does not say
@@ -236,6 +236,9 @@ class KFrames:
             AnswererError: the model cannot be loaded or cannot answer.
             TypeError, ValueError, VideoError, SelectorError: as for :meth:`select`.
         """
+        from kframes_plugin.answering import answer_question, load_answerer
+        from kframes_plugin.prompt.choices import write_question
+
         write_question(question, options)  # wrong options are told before any work
         asked = load_answerer(answerer) if isinstance(answerer, str | os.PathLike) else answerer
         selection = self.select(video, question if query is None else query, k, **select)
@@ -277,6 +280,8 @@ class KFrames:
     @cached_property
     def searcher(self) -> Searcher:
         """What :meth:`search` works with; ``searcher.build(videos)`` makes the index alone."""
+        from kframes_plugin.search import Searcher
+
         return Searcher(self.retriever.find_embedder(), self.sampling.video_options, self.words)
 
     @cached_property
@@ -389,6 +394,8 @@ class KFrames:
             raise TypeError(f"requests must be a list of (video, query) pairs; got {quoted(requests)}")
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise ValueError(f"workers must be a whole number >= 1; got {workers!r}")
+        from kframes_plugin.bulk.run import select_requests
+
         return select_requests(self, requests, k, strategy, workers, ordered)
 
 

@@ -77,6 +77,28 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert len(found["frames"]) == 3
 
 
+@pytest.mark.parametrize("model", ["uniform", "scenes", "lite"])
+def test_a_first_call_imports_no_more_than_it_needs(model: str, tmp_path: Path) -> None:
+    """Where torch and its kin are installed too."""
+    code = f"""
+import json, sys
+from kframes_plugin.cli import main
+sys.argv = ["kframes", "select", {str(SAMPLE)!r}, "a ring", "--model", {model!r}, "--candidates", "8"]
+sys.argv += ["--out", {str(tmp_path)!r}]
+try:
+    main()
+except SystemExit as done:
+    assert not done.code
+print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    readers = {"onnxruntime", "tokenizers"}
+    assert loaded & readers == (readers if model == "lite" else set())
+    assert not loaded & {*HEAVY, "matplotlib", "httpx", "sqlite3", "pysubs2", "multiprocessing"} - readers
+
+
 def test_models_without_the_package_of_the_hub() -> None:
     code = """
 class NoHub(Refuse):

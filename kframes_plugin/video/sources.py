@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
-from urllib.request import url2pathname
 
 from kframes_plugin.errors import VideoError
 from kframes_plugin.text import quoted, shortened
@@ -105,7 +104,11 @@ def path_of(video: str) -> str:
         raise VideoError(f"{shortened(video)}: is on another host, {quoted(parts.netloc)}; write file:///PATH.")
     if parts.query or parts.fragment:
         raise VideoError(f"{shortened(video)}: a file URL ends at ? and #; write %3F and %23, or give the path.")
-    return url2pathname(parts.path) if os.name == "nt" else os.fsdecode(unquote_to_bytes(parts.path))
+    if os.name == "nt":
+        from urllib.request import url2pathname  # on use: it brings http.client and email
+
+        return url2pathname(parts.path)
+    return os.fsdecode(unquote_to_bytes(parts.path))
 
 
 def _from_path(video: Any, options: VideoOptions) -> Source:

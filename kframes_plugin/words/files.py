@@ -11,8 +11,6 @@ import re
 import warnings
 from pathlib import Path
 
-import pysubs2
-
 from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Note
 from kframes_plugin.video.opening import check_local_file
@@ -98,6 +96,8 @@ def _decode(data: bytes) -> tuple[str, bool]:
 
 def _parse(name: str, text: str) -> tuple[list[Spoken], bool]:
     """The lines, and whether the parser had nothing to say against the file."""
+    import pysubs2  # on use: most videos have no subtitle file beside them
+
     rows = [row for row in text.replace("\x00", "").splitlines() if len(row) <= LONGEST]
     kind = {".vtt": "vtt", ".srt": "srt"}.get(Path(name).suffix.lower())
     try:
