@@ -1,12 +1,15 @@
-"""CPU seconds of one video, step by step: opening, candidates, first and further queries, another k; and memory.
+"""Seconds of one video, step by step: loading, opening, candidates, first and further queries, another k; and memory.
 
     python benchmarks/long_videos.py clips videos --gop 10 --minutes 60
     python benchmarks/latency.py videos/g10_60min.mp4 --selector uniform -k 64 --out latency.json
+    python benchmarks/latency.py videos/g4_10min.mp4 --selector lite -k 8 --query "a dog walking" --first-call
     python benchmarks/latency.py videos/g10_60min.mp4 --selector 600-720,1500-1620,2700-2820 -k 64 --against OTHER_TREE
 
 --selector is a name of ``kframes models``, or spans in seconds: a selector that names them as its clips and sees 8
 candidates. --against also runs the same in another checkout, so that both are measured in one go. Every run is a
-process of its own. Prints a Markdown table; writes JSON with commit, versions, device and seed. Nothing here is random.
+process of its own. --first-call also times the command ``kframes select`` with imports, model and report. Prints a
+Markdown table of CPU seconds (wall seconds in brackets); writes JSON with commit, versions, device and seed. Nothing
+is random.
 """
 
 from __future__ import annotations
@@ -14,15 +17,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
 from decode import about_this_run, cpu_seconds, peak_mb
 
-STEPS = ("open", "candidates", "first query", "same query", "other query", "other k")
+STEPS = ("load", "open", "candidates", "first query", "same query", "other query", "other k")
 
 
 def build_selector(name: str, candidates: int | None) -> Any:
@@ -38,18 +44,21 @@ def build_selector(name: str, candidates: int | None) -> Any:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """CPU seconds and decoded frames of every step, in this process."""
-    import kframes_plugin.video.pyav  # noqa: F401 (imported on use; here, so that it does not count as opening)
-
-    kframes = build_selector(options.selector, options.candidates)
-    imports = peak_mb()
-    row: dict[str, Any] = {}
+    row: dict[str, Any] = {"wall": {}}
 
     def timed(step: str, do: Callable[[], Any]) -> Any:
-        start = cpu_seconds()
+        start, began = cpu_seconds(), perf_counter()
         answer = do()
-        row[step] = round(cpu_seconds() - start, 3)
+        row[step], row["wall"][step] = round(cpu_seconds() - start, 3), round(perf_counter() - began, 3)
         return answer
 
+    def load() -> Any:
+        import kframes_plugin.video.pyav  # noqa: F401 (imported on use; here, so that it does not count as opening)
+
+        return build_selector(options.selector, options.candidates)
+
+    kframes = timed("load", load)
+    imports = peak_mb()
     session = timed("open", lambda: kframes.open(options.video))
     with session:
         timed("candidates", session.candidates)
@@ -65,6 +74,19 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "notes": [str(note) for note in first.notes],
         }
     return row | {"peak_mb_candidates": round(peak), "peak_mb": round(peak_mb()), "imports_mb": round(imports)}
+
+
+def time_first_call(tree: Path, options: argparse.Namespace) -> dict[str, float]:
+    """CPU and wall seconds of ``kframes select`` with a report, from the start of its process."""
+    code = "from kframes_plugin.cli import main; main()"
+    with TemporaryDirectory() as out:
+        asked = ["select", options.video, options.query, "-k", "8", "--model", options.selector, "--out", out]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
+        subprocess.run([sys.executable, "-c", code, *asked], check=True, capture_output=True, env=environment)
+        wall, after = perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"cpu": round(cpu, 2), "wall": round(wall, 2)}
 
 
 def in_own_process(tree: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -83,9 +105,17 @@ def in_own_process(tree: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown."""
-    columns = (*STEPS, "frames_decoded", "peak_mb", "imports_mb")
-    lines = ["| tree | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
-    lines += [f"| {row['tree']} | " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows]
+    columns = ("frames_decoded", "peak_mb", "imports_mb")
+    heads = ("tree", *STEPS, *columns)
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in rows:
+        seconds = [f"{row[step]} ({row['wall'][step]})" for step in STEPS]
+        lines.append("| " + " | ".join([row["tree"], *seconds, *(str(row[column]) for column in columns)]) + " |")
+        if "first call" in row:
+            lines.append(
+                f"\n{row['tree']}: first call of the command {row['first call']['cpu']} CPU s, "
+                f"{row['first call']['wall']} s of wall time\n"
+            )
     return "\n".join(lines)
 
 
@@ -99,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-k", type=int, default=64)
     parser.add_argument("--against", type=Path, help="another checkout of kframes")
     parser.add_argument("--out", type=Path, help="JSON file")
+    parser.add_argument("--first-call", action="store_true", help="also time the command, for a selector by name")
     parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.video = str(Path(options.video).resolve())
@@ -107,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     trees = {"this": Path(__file__).parents[1]} | ({"other": options.against.resolve()} if options.against else {})
     rows = [{"tree": name, **in_own_process(tree, options)} for name, tree in trees.items()]
+    if options.first_call:
+        rows = [row | {"first call": time_first_call(trees[row["tree"]], options)} for row in rows]
     print(table(rows))
     if options.out:
         asked = {"selector": options.selector, "k": options.k, "candidates": options.candidates}

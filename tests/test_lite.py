@@ -197,7 +197,7 @@ def test_every_scene_is_read_as_long_as_there_is_room(most):
 
 def test_frames_that_look_alike_are_read_once():
     scenes = np.repeat([0, 1], [30, 10])
-    still, moving = (30, 0.0005), (10, 0.05)
+    still, moving = (30, 0.0002), (10, 0.05)
     assert choose_read(scenes, make_looks(still, moving), 100).tolist() == [0, *range(30, 40)]
     few = choose_read(scenes, make_looks(still, moving), 6)
     assert len(few) <= 6

@@ -23,7 +23,7 @@ TEMPERATURE = 1.5  # of the class probabilities. At 1 the AUC is .005 lower on t
 SHARPNESS = 0.8  # deviations in which a chance falls to a third
 LONGEST_PART = 20.0  # seconds of a scene that have one chance
 FLOOR_SLOPE, SHORT, LONG = 0.015, 10.0, 1200.0  # of the least likeness, a factor e in length; seconds
-ALIKE = 0.03  # mean distance of histograms up to which a frame counts as one before it: that of the least cut
+ALIKE = 0.01  # mean distance of histograms up to which a frame counts as the one before it; the least cut has .03
 WHOLE = 2  # the first windows show the whole frame and its middle; the others parts of it
 
 

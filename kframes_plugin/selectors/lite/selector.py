@@ -36,12 +36,12 @@ from kframes_plugin.selectors.lite.text import TextEncoder, find_content, find_p
 from kframes_plugin.selectors.lite.vision import AREA, COLOURS, Floats, VisionEncoder, measure_colours
 from kframes_plugin.types import Candidates, Clip, Cost, Frame, Note, Prediction
 
-FLOOR = 0.67  # least likeness: it refuses 13 % of queries that something answers and 67 % of those that nothing does
+FLOOR = 0.66  # least likeness: it refuses 12 % of queries that something answers and 56 % of those that nothing does
 # The same for kept rows of many videos, where the likeness is that of mean embeddings: .31 for 20 s of video (LOG.md)
 LIBRARY_FLOOR, LIBRARY_SLOPE = 0.52, 0.05
 KNOWN = 0.32  # least cosine of the query's words with any class name; made-up words come to .31
 CANDIDATES, MOST_READ = 512, 320  # more candidates need more memory, more reading more time
-READ_A_SECOND = 2  # frames of a short video that are worth reading
+LEAST_READ, READ_A_SECOND = 20, 0.5  # of a short video so many frames are worth reading, and these for its length
 FOLDER = Path(__file__).parent  # the files of lite: vision.onnx, text.onnx, tokenizer.json, names.npy, names.txt
 
 UNKNOWN = Note("unknown-words", "the query names nothing whose looks lite knows; name what is to be seen")
@@ -56,7 +56,7 @@ class LiteSelector:
     Args:
         folder: holds the files of lite.
         candidates: T, candidate frames it wants to see. Dense, so that short scenes are among them.
-        most_read: frames that the network reads: at least one a scene, at most ``READ_A_SECOND``, and only those that
+        most_read: frames that the network reads: at least one a scene, fewer of a short video, and only those that
             differ from the one read before; others count as that one does.
         floor: least likeness of the best frame of twenty minutes, 0..1; below it no clip is claimed. Shorter videos
             need less: see :func:`~kframes_plugin.selectors.lite.scoring.fit_floor`. 0: it never abstains.
@@ -227,7 +227,7 @@ class LiteSelector:
         cache = frames.cache if isinstance(frames, Candidates) else {}
         if self not in cache:
             shown = frames if isinstance(frames, Candidates) else Candidates(frames, duration_of(frames))
-            scenes, most = _number_scenes(shown), math.ceil(READ_A_SECOND * shown.duration)
+            scenes, most = _number_scenes(shown), LEAST_READ + math.ceil(READ_A_SECOND * shown.duration)
             read = choose_read(scenes, candidate_histograms(shown), min(self.most_read, most))
             images = [frames[place].image for place in read]
             colours = np.stack([measure_colours(image) for image in images])
