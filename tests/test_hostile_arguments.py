@@ -21,6 +21,7 @@ from kframes_mcp import build_server
 from kframes_transformers import prepare, wrap
 from langchain_core.tools import ToolException
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from mcp import Client
 from pydantic import ValidationError
 from transformers import pipeline
 from typer import BadParameter
@@ -427,3 +428,12 @@ def test_tool_exceptions_are_the_agents() -> None:
 
 def test_a_huge_k_is_all_frames() -> None:
     assert len(KF.select(FILM, "x", 10**12).frames) == len(OpenVideo(FILM).timestamps)
+
+
+@pytest.mark.parametrize("arguments", [{"top_k": 3}, {"k": 99}, {"video": 5}, {"video": "data:," + HUGE}])
+async def test_a_client_is_told_what_it_got_wrong(arguments: dict[str, Any]) -> None:
+    async with Client(build_server(kframes=KF, allowed_paths=[SAMPLE.parent])) as client:
+        called = await client.call_tool("select_video_frames", {"video": SAMPLE.name, "query": "x", **arguments})
+    assert called.is_error
+    assert len(str(called.content)) < 2000
+    assert next(iter(arguments)) in str(called.content) or "data:" in str(called.content)

@@ -5,14 +5,15 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import anyio.to_thread
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from kframes_plugin import __version__
 from kframes_plugin.agents import tool as core
@@ -58,10 +59,8 @@ def build_server(
         quality=quality,
         max_bytes=max_bytes,
     )
-    server = MCPServer("kframes", version=__version__, description=core.DESCRIPTION)
     kinds = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=bool(tool.allowed_paths.hosts))
 
-    @server.tool(name=core.NAME, description=core.DESCRIPTION, annotations=kinds, structured_output=False)
     async def select_video_frames(
         video: Annotated[str, Field(description=core.VIDEO)],
         query: Annotated[str, Field(description=core.QUERY)],
@@ -91,7 +90,20 @@ def build_server(
             ]
         return CallToolResult(content=content, structured_content=shown.artifact)
 
-    return server
+    named: dict[str, Any] = {"name": core.NAME, "description": core.DESCRIPTION, "annotations": kinds}
+    made = Tool.from_function(select_video_frames, **named, structured_output=False)
+    return MCPServer("kframes", version=__version__, description=core.DESCRIPTION, tools=[_with_known_arguments(made)])
+
+
+def _with_known_arguments(tool: Tool) -> Tool:
+    """The tool, but an argument of another name is an error: what a client asks for is never passed over."""
+
+    class Arguments(tool.fn_metadata.arg_model):  # type: ignore[misc,name-defined]
+        model_config = ConfigDict(extra="forbid")
+
+    metadata = tool.fn_metadata.model_copy(update={"arg_model": Arguments})
+    parameters = {**tool.parameters, "additionalProperties": False}
+    return tool.model_copy(update={"fn_metadata": metadata, "parameters": parameters})
 
 
 async def _tell(context: Context, count: Count, ended: anyio.Event) -> None:
