@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kframes_plugin.bulk.requests import Failure, Request
+from kframes_plugin.errors import KFramesError
 from kframes_plugin.output.whole import write_whole
+from kframes_plugin.text import printable
 
 if TYPE_CHECKING:
     from kframes_plugin.selection import Selection
@@ -70,22 +72,23 @@ class ResultFolder:
         name = self.name(request)
         row: Row = {"id": name, "video": request.video, "query": request.query, "k": request.k}
         draft = self.folder / f".{name}.{os.getpid()}"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
         if isinstance(found, Failure):
             row |= {"error": {"kind": found.kind, "message": found.message}}
         else:
-            found.save(draft)
             row |= {"timestamps": list(found.timestamps), "clips": [asdict(clip) for clip in found.clips]}
             row |= {"notes": [asdict(note) for note in found.notes], "folder": name}
-        (draft / "row.json").write_text(_line(row), encoding="utf-8", errors="backslashreplace")
         try:
-            draft.rename(self.folder / name)
-        except OSError:
             shutil.rmtree(draft, ignore_errors=True)
-            if (kept := self.read(request)) is None:
-                raise
-            return kept
+            if not isinstance(found, Failure):
+                found.save(draft)
+            write_whole(draft / "row.json", _line(row))
+            draft.rename(self.folder / name)
+        except (OSError, KFramesError) as error:
+            if (kept := self.read(request)) is not None:
+                return kept
+            raise _cannot_write(self.folder, error) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
         return row
 
     def begin_table(self, rows: Iterable[Row]) -> None:
@@ -94,8 +97,17 @@ class ResultFolder:
 
     def append(self, row: Row) -> None:
         """Add a row to the table."""
-        with self.table.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(_line(row))
+        try:
+            with self.table.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(_line(row))
+        except OSError as error:
+            raise _cannot_write(self.table, error) from error
+
+
+def _cannot_write(place: Path, error: OSError | KFramesError) -> KFramesError:
+    if isinstance(error, KFramesError):
+        return error
+    return KFramesError(f"{printable(str(place))}: cannot be written ({error.strerror or error})")
 
 
 def _line(row: Row) -> str:

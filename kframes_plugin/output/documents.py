@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kframes_plugin.chat.images import jpeg
 from kframes_plugin.clips.geometry import clip_of
 from kframes_plugin.output.messages import clock
+from kframes_plugin.output.whole import write_whole
 from kframes_plugin.text import printable
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def _document(selection: Selection, number: int, out: Path_ | None) -> KeyframeD
         text += f", in the clip {clock(clip.start)}-{clock(clip.end)}"
     metadata |= {"said": frame.said} if frame.said else {}
     if out is not None:
-        Path(out).mkdir(parents=True, exist_ok=True)
         path = Path(out).absolute() / f"{identity}.jpg"
-        path.write_bytes(jpeg(frame.image))
+        write_whole(path, jpeg(frame.image))
         metadata["image_path"] = str(path)
     return KeyframeDocument(identity, text, metadata)

@@ -9,8 +9,8 @@ from kframes_plugin.errors import KFramesError
 from kframes_plugin.text import printable
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text beside its place, then move it there; folders are made if missing.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a text or bytes beside its place, then move it there; folders are made if missing.
 
     Raises:
         KFramesError: it cannot be written: where and why.
@@ -19,7 +19,7 @@ def write_whole(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+            draft.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)

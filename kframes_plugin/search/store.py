@@ -101,19 +101,30 @@ class Store:
 
     def note(self, path: str, known: Known) -> None:
         """Write a row of the catalog."""
-        with closing(self._open_catalog()) as catalog:
+        with self._changing() as catalog:
             row = (_cell(path), *known.stat, known.digest, printable(known.error))
             catalog.execute("insert or replace into videos values (?, ?, ?, ?, ?, ?)", row)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Take paths out of the catalog, and delete the files of contents that no path has any more."""
         files = list(self.folder.glob("*-*.video"))  # before the catalog is read: another process notes, then writes
-        with closing(self._open_catalog()) as catalog:
+        with self._changing() as catalog:
             catalog.executemany("delete from videos where path = ?", [(_cell(path),) for path in paths])
             kept = {digest for (digest,) in catalog.execute("select digest from videos")}
         for file in files:
             if file.name.partition("-")[0] not in kept:
                 file.unlink(missing_ok=True)
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(self._open_catalog()) as catalog:
+                yield catalog
+        except sqlite3.Error as error:
+            raise self._cannot_write(error) from error
+
+    def _cannot_write(self, error: sqlite3.Error) -> KFramesError:
+        return KFramesError(f"the index in {printable(str(self.folder))} cannot be written: {error}")
 
     def _open_catalog(self) -> sqlite3.Connection:
         return sqlite3.connect(self.folder / "catalog", timeout=PATIENCE, isolation_level=None)
@@ -149,7 +160,7 @@ class Store:
             with closing(connection):
                 yield connection
         except sqlite3.Error as error:
-            raise KFramesError(f"the index in {self.folder} cannot be written: {error}") from error
+            raise self._cannot_write(error) from error
 
     def write(self, claim: sqlite3.Connection, entry: Entry) -> None:
         """Write an entry under its claim, all of it or nothing."""

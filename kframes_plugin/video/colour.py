@@ -10,13 +10,14 @@ scaled already. (Pillow's 3D tables are twice as fast and wrong by up to 20 of 2
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
@@ -35,12 +36,26 @@ _FINE = 4096  # values of light that are told apart when it is written
 
 def find_hdr(frame: VideoFrame) -> str:
     """The curve of a frame with a high dynamic range: "PQ" or "HLG"; "" for the usual range."""
-    return _HDR.get(int(frame.color_trc), "")
+    return _HDR.get(_colours_of(frame)[0], "")
 
 
 def needs_mapping(frame: VideoFrame) -> bool:
     """Whether the frame's RGB is other than BT.709 colours in the usual range, and :func:`to_sdr` changes it."""
-    return bool(find_hdr(frame)) or int(frame.color_primaries) in _TO_BT709
+    return bool(find_hdr(frame)) or _colours_of(frame)[1] in _TO_BT709
+
+
+def remember_colours(frames: Iterable[VideoFrame], context: Any) -> None:
+    """Have frames know their curve and colours by their decoder where PyAV does not say them of a frame (15, 16)."""
+    if not hasattr(VideoFrame, "color_trc"):
+        for frame in frames:
+            frame.opaque = int(context.color_trc), int(context.color_primaries)
+
+
+def _colours_of(frame: Any) -> tuple[int, int]:
+    """The numbers of its curve and of its primary colours; 2 is unknown."""
+    if hasattr(frame, "color_trc"):
+        return int(frame.color_trc), int(frame.color_primaries)
+    return frame.opaque if frame.opaque is not None else (2, 2)
 
 
 def to_sdr(rgb: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
@@ -50,7 +65,7 @@ def to_sdr(rgb: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
         rgb: (h, w, 3) the frame's own RGB, of any size.
         frame: says its curve and its colours.
     """
-    hdr, matrix = find_hdr(frame), _TO_BT709.get(int(frame.color_primaries))
+    hdr, matrix = find_hdr(frame), _TO_BT709.get(_colours_of(frame)[1])
     light = _light_of(hdr)[rgb]
     if hdr == "HLG":
         light *= 1000 / _WHITE * np.maximum(light @ _LUMINANCE, 1e-9)[..., None] ** 0.2  # the display's curve

@@ -20,7 +20,7 @@ import numpy as np
 from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.errors import VideoError
 from kframes_plugin.types import Note
-from kframes_plugin.video.colour import find_hdr
+from kframes_plugin.video.colour import find_hdr, remember_colours
 from kframes_plugin.video.decoder import DamagedError, Limits, Size, VideoFile, VideoInfo
 from kframes_plugin.video.ends import is_cut_short
 from kframes_plugin.video.forks import ForkLock
@@ -413,6 +413,7 @@ class PyAVDecoder:
             with self._told:
                 self._bad_packets += frames is None
                 self.frames_decoded += len(frames or ())
+            remember_colours(frames or (), decoder)
             for frame in frames or ():
                 if damaged or frame.is_corrupt:
                     with self._told:

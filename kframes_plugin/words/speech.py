@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, Protocol
 
 from kframes_plugin.cancellation import stop_if_cancelled
 from kframes_plugin.errors import needs_extra
+from kframes_plugin.text import printable
 from kframes_plugin.video.opening import open_container
 from kframes_plugin.video.options import VideoOptions
 from kframes_plugin.words.options import Spoken
+
+log = logging.getLogger("kframes")
 
 VERSION = "kframes.speech/1"
 
@@ -83,11 +87,7 @@ class Speech:
             if self.progress is not None:
                 self.progress("speech", min(int(segment.end), int(about.duration)), int(about.duration))
         if self.keep:
-            file.write_text(
-                json.dumps({**key, "lines": lines}, ensure_ascii=False, indent=1) + "\n",
-                encoding="utf-8",
-                errors="backslashreplace",
-            )
+            _keep(file, json.dumps({**key, "lines": lines}, ensure_ascii=False, indent=1) + "\n")
         return lines
 
     def _key(self, path: str) -> dict[str, Any]:
@@ -100,6 +100,19 @@ class Speech:
             "size": stat.st_size,
             "changed": stat.st_mtime_ns,
         }
+
+
+def _keep(file: Path, text: str) -> None:
+    """Write the lines, whole or not at all; where that fails they are recognised anew the next time."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        try:
+            draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s: cannot be written (%s)", printable(str(file)), error.strerror or error)
 
 
 def _load(file: Path, key: dict[str, Any]) -> list[Spoken] | None:

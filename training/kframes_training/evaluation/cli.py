@@ -197,14 +197,14 @@ def measure(
 
 def finish(report: Mapping[str, Any], tables: Sequence[Any], options: argparse.Namespace) -> None:
     """Write the report and the tables, and print them; exit 1 where nothing could be measured."""
+    from kframes_plugin.output.whole import write_whole
     from kframes_training.evaluation.tables import write_page, write_tables
 
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(write_json(report), encoding="utf-8", errors="backslashreplace")
+    write_whole(options.out, write_json(report))
     page = write_page(report, tables)
     if options.tables:
         write_tables(options.tables, tables)
-        (options.tables / "tables.md").write_text(page, encoding="utf-8", errors="backslashreplace")
+        write_whole(options.tables / "tables.md", page)
     told = f"kframes: wrote {options.out}; {report['made']} made, {report['kept']} kept from before"
     print(printable(told), file=sys.stderr)
     print(printable_lines(write_json(report) if getattr(options, "json", False) else page))
@@ -308,9 +308,9 @@ def score(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
         parser.error("no query of the truth can be scored")
     summary = scoring.summary(rows)
     if options.out:
+        from kframes_plugin.output.whole import write_whole
         from kframes_training.evaluation.provenance import about_this_run
 
         report = {**about_this_run(), "summary": summary, "items": rows, "notes": notes}
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_whole(options.out, json.dumps(report, indent=1) + "\n")
     print(json.dumps(summary) if options.json else printable_lines(scoring.markdown(summary)))
