@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from kframes_plugin.video.decoder import Size
 
-# PyAV 15 has no such argument, and its scaler runs in one thread anyway
-_ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 16 else {}
+# PyAV 15 and 16.0 have no such argument, and their scaler runs in one thread anyway
+_ONE_THREAD: dict[str, Any] = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 _SQUARE_ENOUGH = 0.02  # pixels that are this close to square are left as they are (144:143 is rounding, 45:44 is not)
 _SWAPS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270, Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE)
 _MIRRORS = (
