@@ -52,7 +52,7 @@ def kframes(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_line(film: Path, tmp_path: Path) -> None:
     for arguments in (["--help"], ["select", "--help"], ["probe", str(film)], ["models"]):
         done = kframes(*arguments)
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert (done.returncode, done.stderr.strip()) == (0, ""), done.stderr
     out = tmp_path / "out"
     done = kframes("select", str(film), "a red car", "-k", "3", "--model", "scenes", "--out", str(out), "--json")
     assert done.returncode == 0, done.stderr
