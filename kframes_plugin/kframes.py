@@ -67,6 +67,7 @@ class KFrames:
         video_options: keyword arguments for :class:`~kframes_plugin.video.OpenVideo`: decoder, limits, allow_urls.
         snap_to_cuts: move the ends of clips to cuts between the candidates around them, at the cost of some more
             decoded frames: see :func:`~kframes_plugin.clips.snapping.snap_to_cuts`. Without a cut nothing moves.
+            Clips that the selector is unsure of move to I-frames at cuts alone.
             When None, what the selector asks for, else False: a function of yours may know its times exactly.
         exact: keyframes at exactly equal spacing. Else each may move, inside its own stretch of its clip or of what
             lies outside, to an I-frame, which costs a single decoded picture.
