@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image
 from video_maker import every, make_video, read_number
 
 from kframes_plugin import Frame, KFrames, OpenVideo, VideoError
+from kframes_plugin.cancellation import Cancelled, cancellable
 
 READS = 60
 LENGTH = 300  # frames, of 40 ms
@@ -226,6 +228,16 @@ def test_who_stops_half_way_leaves_no_decoder_at_work(many_groups: Path) -> None
             video.frames_at(INSIDE, progress=stop)
         assert decoders_at_work() == 0
         assert all_right([read(video, 1)])
+
+
+def test_decoders_side_by_side_stop_when_nobody_waits(many_groups: Path) -> None:
+    with OpenVideo(many_groups) as video:
+        before = video.frames_decoded
+        with cancellable():
+            left = copy_context()
+        with pytest.raises(Cancelled):
+            left.run(video.frames_at, INSIDE)
+        assert video.frames_decoded - before == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
@@ -59,10 +60,12 @@ def side_by_side(decode: Callable[[Run, int], list[Decoded]], runs: Sequence[Run
     for lane in range(lanes):
         free.put(lane)
 
+    context = copy_context()  # threads must see whether somebody still waits
+
     def work(run: Run) -> list[Decoded]:
         lane = free.get()
         try:
-            return decode(run, lane)
+            return context.copy().run(decode, run, lane)
         finally:
             free.put(lane)
 
