@@ -345,6 +345,28 @@ def mcp(
     build_server(kframes=kframes, allowed_paths=allowed_paths, max_k=max_k, long_side=long_side).run("stdio")
 
 
+@app.command()
+def demo(
+    answerer: Annotated[
+        str | None, typer.Option(help="Who answers questions: http(s)://HOST/v1#MODEL, a transformers id or a directory.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of the page; default: the first free one.")] = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets others in: they may upload videos.")] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
+    answerer_option: ServerOption = None,
+) -> None:
+    """Try kframes in the browser: choose a video, say what to look for, see the report."""
+    try:
+        from kframes_demo import build_demo, launch
+    except ImportError as error:
+        raise KFramesError(f"cannot show the demo: {error}; run: pip install 'kframes[demo]'") from error
+    from kframes_plugin.answering import load_answerer
+
+    with _wrong_arguments(ValueError):
+        asked = None if answerer is None else load_answerer(answerer, server=_server(answerer_option))
+    launch(build_demo(answerer=asked), port=port, host=host, open_browser=browser)
+
+
 HANDED_ON: dict[str, Any] = {
     "add_help_option": False,
     "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
