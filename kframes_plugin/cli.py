@@ -348,9 +348,10 @@ def mcp(
 @app.command()
 def demo(
     answerer: Annotated[
-        str | None, typer.Option(help="Who answers questions: http(s)://HOST/v1#MODEL, a transformers id or a directory.")
+        str | None,
+        typer.Option(help="Who answers questions: http(s)://HOST/v1#MODEL, or a transformers id."),
     ] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of the page; default: the first free one.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: the first one that is free.")] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0 lets others in: they may upload videos.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
     answerer_option: ServerOption = None,

@@ -30,6 +30,7 @@ HOSTS = {
     "kframes_langchain": "langchain_core",
     "kframes_llama_index": "llama_index.core",
     "kframes_mcp": "mcp",
+    "kframes_demo": "gradio",
 }
 QUERY = "When is the goal?"
 KF = KFrames(lambda frames, query: [Clip(10, 12, "P1", "a secret reason", 0.9), Clip(3, 4, "P2")], candidates=16)

@@ -47,7 +47,8 @@ def build_demo(models: Sequence[str] | None = None, answerer: Answerer | None = 
                 k = gr.Slider(1, MOST, value=8, step=1, label="Frames (another number needs no model call)")
                 look = gr.Button("Look", variant="primary")
         if (sample := find_sample()) is not None:
-            gr.Examples([[str(sample), "a cup of coffee"], [str(sample), "a rocket"]], [video, query], label="Try these")
+            queries = ("a cup of coffee", "a rocket")
+            gr.Examples([[str(sample), text] for text in queries], [video, query], label="Try these")
         report = gr.HTML(HELLO, elem_id="report")
         download = gr.DownloadButton("Download the report", visible=False)
         shown = [chosen, report, download]
@@ -75,7 +76,11 @@ def launch(demo: gr.Blocks, *, port: int | None = None, host: str = "127.0.0.1",
 
 
 def select(
-    video: str | None, query: str, model: str, k: int, progress: gr.Progress = gr.Progress()  # noqa: B008
+    video: str | None,
+    query: str,
+    model: str,
+    k: int,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[Selection, str, Any]:
     """Select k frames of a video for a query.
 
