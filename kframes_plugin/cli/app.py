@@ -104,6 +104,9 @@ def open_video(video: str) -> OpenVideo:
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A progress bar on stderr, one task a step; silent when stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda step, done, total: None
+        return
     from rich.console import Console
     from rich.progress import Progress as Bars
 
