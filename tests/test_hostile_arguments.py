@@ -390,7 +390,8 @@ ROWS: list[Row] = [
 
 
 def _name(place: int) -> str:
-    return f"{place}-{re.sub('[^a-z]+', ' ', ROWS[place][2][:30].lower()).strip()}"
+    message = ROWS[place][2].replace(str(SAMPLE.parent), "")  # a folder of this process's own
+    return f"{place}-{re.sub('[^a-z]+', ' ', message[:30].lower()).strip()}"
 
 
 def test_there_are_enough_rows() -> None:
