@@ -20,7 +20,9 @@ from typer.main import get_command
 from kframes_plugin.cli import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/skill/SKILL.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
 HOSTS = ROOT / "docs" / "hosts.md"  # run in test_docs_hosts.py, on real hosts
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
