@@ -180,7 +180,7 @@ def check_request(query: str, k: int, strategy: Strategy | None) -> int:
     if not isinstance(query, str):
         raise TypeError(f"query must be a string; got {type(query).__name__}")
     if not query.strip():
-        raise ValueError("query must not be empty; say in words what is looked for")
+        raise ValueError("query must not be empty; say in words what to look for")
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise TypeError(f"k must be a whole number; got {quoted(k)} ({type(k).__name__})")
     if k < 1:

@@ -300,7 +300,7 @@ def test_the_command(film: Path, script: Callable[..., Script]) -> None:
     done = run(str(film), "What colour?", "--answerer", server.url, "-k", "3", "--model", "scenes", "--compare")
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("\\u001b[31mred\nall over\n\n3 frames")
-    assert "From frames spread evenly:\nblue\n\n3 frames, uniform: 0:" in done.stdout
+    assert "From evenly spaced frames:\nblue\n\n3 frames, uniform: 0:" in done.stdout
     assert len(re.findall(r"^clip ", done.stdout, re.M)) >= 3
     assert [len(body["messages"][0]["content"]) for body in server.bodies] == [7, 7]
 

@@ -67,11 +67,11 @@ def test_what_is_wrong_is_said(url: str, tmp_path: Path) -> None:
     for video, query, why in (
         (handle_file(broken), "a cup", "not a video"),
         (None, "a cup", "Choose a video first."),
-        (handle_file(SAMPLE), " ", "Say in words what to look for."),
+        (handle_file(SAMPLE), " ", "Describe in words what to look for."),
     ):
         with pytest.raises(AppError, match=why):
             client.predict(video, query, "scenes", 8, api_name="/select")
-    with pytest.raises(AppError, match="Look at a video first"):
+    with pytest.raises(AppError, match="Find frames in a video first"):
         Client(url, verbose=False).predict("Who?", api_name="/ask")
 
 
@@ -83,7 +83,7 @@ def test_by_hand(url: str) -> None:
         page.goto(url)
         page.set_input_files("input[type=file]", str(SAMPLE))
         page.get_by_label("What to look for").first.fill("a cup of coffee")
-        page.get_by_role("button", name="Look", exact=True).click()
+        page.get_by_role("button", name="Find frames", exact=True).click()
         report = page.frame_locator("iframe[title=Report]")
         report.locator("h1").wait_for(timeout=120_000)
         assert report.locator("h1").inner_text() == "a cup of coffee"

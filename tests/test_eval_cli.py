@@ -123,7 +123,7 @@ def test_the_command_line(tmp_path: Path, data: Path, capsys: pytest.CaptureFixt
     assert latex.startswith("% All (1 items): any frame, ends on cuts\n\\begin{tabular}{lrrrr}")
     assert "oracle & 4 & 1.000" in latex
     code, out, _ = run(capsys, "score", "--help")
-    assert (code, "Score anybody's selections" in out) == (0, True)
+    assert (code, "Score selections from any source" in out) == (0, True)
     code, out, _ = run(capsys, "--help")
     assert "NAME=FILE.py:FUNCTION" in out
 

@@ -361,7 +361,7 @@ def test_own(tmp_path: Path) -> None:
     assert data.missing == (str(tmp_path / "c.mp4"),)
     assert data.odd[0].startswith("row 4: unknown fields span; known are id, video")
     assert data.odd[1:] == (
-        "row 5: item 5: the query is empty; say in words what is looked for",
+        "row 5: item 5: the query is empty; say in words what to look for",
         "row 6: it has no field 'video'",
     )
 

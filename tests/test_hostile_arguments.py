@@ -384,7 +384,7 @@ ROWS: list[Row] = [
         KFramesError,
         "a shard is written",
     ),
-    (lambda g: command("mcp", "/no/such"), BadParameter, "/no/such is no directory"),
+    (lambda g: command("mcp", "/no/such"), BadParameter, "/no/such is not a directory"),
 ]
 
 

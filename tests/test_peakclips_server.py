@@ -198,7 +198,7 @@ def test_the_command_says_what_is_missing(serve: Any, films: Path, tmp_path: Pat
     assert done.exit_code == 1, done.output
     assert "1 videos could not be annotated; the others are complete" in done.stderr
     assert "broken.mp4: " in done.stderr
-    assert "1 answers of 1 videos are missing, since the server failed; run the build again to get them" in done.stderr
+    assert "1 answers of 1 videos are missing because the server failed; run the build again to get them" in done.stderr
     assert "film-05.mp4: the server failed at this request again and again (500: " in done.stderr
     healed = True
     done = CliRunner().invoke(app, words)

@@ -216,7 +216,7 @@ def kframes(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_kframes_mcp_needs_directories(tmp_path):
     done = kframes("mcp", str(tmp_path / "absent"))
     assert done.returncode == 2
-    assert "is no directory" in done.stderr
+    assert "is not a directory" in done.stderr
     assert kframes("mcp").returncode == 2
 
 

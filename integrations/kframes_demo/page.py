@@ -44,8 +44,8 @@ def build_demo(models: Sequence[str] | None = None, answerer: Answerer | None = 
             with gr.Column(scale=1):
                 query = gr.Textbox(label="What to look for", placeholder="a cup of coffee", autofocus=True)
                 model = gr.Dropdown(names, value=names[0], label="Selector")
-                k = gr.Slider(1, MOST, value=8, step=1, label="Frames (another number needs no model call)")
-                look = gr.Button("Look", variant="primary")
+                k = gr.Slider(1, MOST, value=8, step=1, label="Number of frames (changing it calls no model)")
+                look = gr.Button("Find frames", variant="primary")
         if (sample := find_sample()) is not None:
             queries = ("a cup of coffee", "a rocket")
             gr.Examples([[str(sample), text] for text in queries], [video, query], label="Try these")
@@ -90,7 +90,7 @@ def select(
     if not video:
         raise gr.Error("Choose a video first.")
     if not query.strip():
-        raise gr.Error("Say in words what to look for.")
+        raise gr.Error("Describe in words what to look for.")
     try:
         return _show(_loaded(model).select(video, query, int(k), progress=_told(progress)))
     except (KFramesError, ValueError) as error:
@@ -113,7 +113,7 @@ def _add_question(chosen: gr.State, answerer: Answerer) -> None:
     def ask(selection: Selection | None, question: str) -> tuple[str, str]:
         """Answer a question from the selected frames, and from as many frames spread evenly."""
         if selection is None:
-            raise gr.Error("Look at a video first.")
+            raise gr.Error("Find frames in a video first.")
         if not question.strip():
             raise gr.Error("Write a question.")
         try:
@@ -127,8 +127,8 @@ def _add_question(chosen: gr.State, answerer: Answerer) -> None:
         question = gr.Textbox(label=f"Ask {printable_lines(answerer.name)} about these frames", scale=3)
         go = gr.Button("Ask", scale=1)
     with gr.Row():
-        answer = gr.Textbox(label="Answer, and what it rests on", lines=4)
-        even = gr.Textbox(label="Answer from frames spread evenly", lines=4)
+        answer = gr.Textbox(label="Answer, and the frames it is based on", lines=4)
+        even = gr.Textbox(label="Answer from evenly spaced frames", lines=4)
     go.click(ask, [chosen, question], [answer, even], api_name="ask", concurrency_limit=1)
 
 

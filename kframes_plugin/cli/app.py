@@ -33,12 +33,12 @@ app = typer.Typer(
 )
 
 MODELS = (
-    "A name of `kframes models`, openclip:ARCH/WEIGHTS, st:ORG/MODEL, http(s)://HOST/v1#MODEL, a transformers id or a "
-    "directory."
+    "A name from `kframes models`, openclip:ARCH/WEIGHTS, st:ORG/MODEL, http(s)://HOST/v1#MODEL, a transformers id or "
+    "a directory."
 )
 ServerOption = Annotated[
     list[str] | None,
-    typer.Option(help="NAME=VALUE for a model behind a URL: max_tokens=4000, options.top_p=0.9; several times."),
+    typer.Option(help="NAME=VALUE for a model behind a URL: max_tokens=4000, options.top_p=0.9; repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -63,7 +63,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 def check_not_blank(query: str) -> str:
     if not query.strip():
-        raise typer.BadParameter("must not be empty; say in words what is looked for")
+        raise typer.BadParameter("must not be empty; say in words what to look for")
     return query
 
 

@@ -26,27 +26,29 @@ from kframes_plugin.text import printable_json, printable_lines
 @app.command(rich_help_panel=ONE)
 def ask(
     video: Annotated[str, typer.Argument(help="A video file.")],
-    question: Annotated[str, typer.Argument(help="What to answer.", callback=check_not_blank)],
+    question: Annotated[str, typer.Argument(help="The question to answer.", callback=check_not_blank)],
     answerer: Annotated[
-        str, typer.Option(help="Who answers: http(s)://HOST/v1#MODEL, a transformers id or a directory.")
+        str, typer.Option(help="The model that answers: http(s)://HOST/v1#MODEL, a transformers id or a directory.")
     ],
-    k: Annotated[int, typer.Option("-k", min=1, help="Number of frames that it sees.")] = 8,
-    model: Annotated[str, typer.Option(help=f"Who selects the frames: {MODELS}")] = "lite",
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of frames that the answerer sees.")] = 8,
+    model: Annotated[str, typer.Option(help=f"The model that selects the frames: {MODELS}")] = "lite",
     query: Annotated[str | None, typer.Option(help="What to look for; default: the question.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option(help="An option of a multiple-choice question; several times.")
+        list[str] | None, typer.Option(help="An option of a multiple-choice question; repeatable.")
     ] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Also answer from k frames spread evenly.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Also answer from k evenly spaced frames.")] = False,
     said: Annotated[bool, typer.Option("--said", help="Tell the answerer what is said near the frames.")] = False,
-    start: Annotated[str | None, typer.Option(help="Look only from here on: seconds or 1:30.")] = None,
-    end: Annotated[str | None, typer.Option(help="Look only up to here: seconds or 1:30.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write what the answer rests on here, as select does.")] = None,
+    start: Annotated[str | None, typer.Option(help="Look only after this time: seconds or 1:30.")] = None,
+    end: Annotated[str | None, typer.Option(help="Look only before this time: seconds or 1:30.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the selected frames and the report, as with select.")
+    ] = None,
     as_json: Json = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; chosen automatically by default.")] = None,
     server_option: ServerOption = None,
     answerer_option: ServerOption = None,
 ) -> None:
-    """Answer QUESTION about VIDEO from the k frames that matter. `--compare` shows the answer from even frames.
+    """Answer QUESTION about VIDEO from the k frames that matter. `--compare` also answers from evenly spaced frames.
 
     Example: kframes ask match.mp4 "Who scored?" --answerer http://localhost:8000/v1#qwen --compare
     """
@@ -74,5 +76,5 @@ def ask(
     typer.echo(printable_lines(f"\n\n{answer.rests_on()}"))
     if answer.uniform is not None:
         typer.echo(
-            f"\nFrom frames spread evenly:\n{printable_lines(answer.uniform.text)}\n\n{answer.uniform.rests_on()}"
+            f"\nFrom evenly spaced frames:\n{printable_lines(answer.uniform.text)}\n\n{answer.uniform.rests_on()}"
         )

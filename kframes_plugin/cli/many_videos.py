@@ -24,29 +24,29 @@ from kframes_plugin.cli.app import (
 from kframes_plugin.text import printable, printable_json, table_row
 from kframes_plugin.types import Strategy
 
-INDEX = "Folder of the index; default: .kframes in the folder of the videos."
+INDEX = "Folder of the index; default: .kframes inside the folder of videos."
 
 
 @app.command("select-many", rich_help_panel=MANY)
 def select_many(
     jobs: Annotated[
         Path,
-        typer.Argument(help='A .jsonl file, a row a request: {"video", "query", "k", ...}; or a folder of videos.'),
+        typer.Argument(help='A .jsonl file, one request per row: {"video", "query", "k", ...}; or a folder of videos.'),
     ],
-    out: Annotated[Path, typer.Option(help="Results go here; a run that was ended goes on where it was.")],
-    query: Annotated[str | None, typer.Option(help="What to look for, where a row does not say.")] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Number of frames, where a row does not say.")] = 8,
+    out: Annotated[Path, typer.Option(help="Folder for the results; an interrupted run resumes where it stopped.")],
+    query: Annotated[str | None, typer.Option(help="What to look for, if a row does not say.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of frames, if a row does not say.")] = 8,
     model: Annotated[str, typer.Option(help=MODELS)] = "lite",
     strategy: Annotated[Strategy, typer.Option(help="As for select.")] = "auto",
-    workers: Annotated[int, typer.Option(min=1, help="Processes, or Ray's actors.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes, or of Ray actors.")] = 1,
     engine: Annotated[Engine, typer.Option(help="local, or ray (extra: ray).")] = "local",
     shard: Annotated[str, typer.Option(help="2/4: the second of four parts, for four machines.")] = "1/1",
-    retry_failed: Annotated[bool, typer.Option(help="Do those again that failed before.")] = False,
+    retry_failed: Annotated[bool, typer.Option(help="Retry requests that failed before.")] = False,
     candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
     server_option: ServerOption = None,
 ) -> None:
-    """Choose frames for many requests: one folder each in OUT, and results.jsonl. An error costs its own row.
+    """Select frames for many requests: a folder each in OUT, and results.jsonl. A failed one does not stop the rest.
 
     Example: kframes select-many videos/ --query "a dog" --out results/ --workers 2
     """
@@ -79,12 +79,12 @@ def select_many(
 
 @app.command("index", rich_help_panel=MANY)
 def index_videos(
-    folder: Annotated[Path, typer.Argument(help="A folder of videos, with all below it; or a video.")],
+    folder: Annotated[Path, typer.Argument(help="A folder of videos, searched recursively; or a video.")],
     index: Annotated[Path | None, typer.Option(help=INDEX)] = None,
     model: Annotated[str, typer.Option(help=MODELS)] = "lite",
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
 ) -> None:
-    """Make the index of the videos in FOLDER, or bring it up to date. It may be stopped, and goes on later.
+    """Build the index of the videos in FOLDER, or update it. It can be stopped and resumed.
 
     Example: kframes index videos/
     """
@@ -98,13 +98,13 @@ def index_videos(
 @app.command(rich_help_panel=MANY)
 def search(
     query: Annotated[str, typer.Argument(help="What to look for, in words.", callback=check_not_blank)],
-    folder: Annotated[Path, typer.Argument(help="A folder of videos, with all below it; or a video.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="A folder of videos, searched recursively; or a video.")] = Path(),
     k: Annotated[int, typer.Option("-k", min=1, help="Number of videos.")] = 8,
     index: Annotated[Path | None, typer.Option(help=INDEX)] = None,
     model: Annotated[str, typer.Option(help=MODELS)] = "lite",
     as_json: Json = False,
 ) -> None:
-    """Find the videos in FOLDER that fit QUERY best, and where in them; what is new is indexed first.
+    """Find the videos in FOLDER that match QUERY best, and the moments in them. New videos are indexed first.
 
     Example: kframes search "a dog on a beach" videos/
     """

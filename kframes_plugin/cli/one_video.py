@@ -1,4 +1,4 @@
-"""Commands on one video: select, probe; and the models that there are."""
+"""Commands on one video: select, probe; and models, which lists the models."""
 
 from __future__ import annotations
 
@@ -36,44 +36,50 @@ def select(
     query: Annotated[str, typer.Argument(help="What to look for, in words.", callback=check_not_blank)],
     k: Annotated[int, typer.Option("-k", min=1, help="Number of frames.")] = 8,
     model: Annotated[str, typer.Option(help=MODELS)] = "lite",
-    start: Annotated[str | None, typer.Option(help="Look only from here on: seconds or 1:30.")] = None,
-    end: Annotated[str | None, typer.Option(help="Look only up to here: seconds or 1:30.")] = None,
+    start: Annotated[str | None, typer.Option(help="Look only after this time: seconds or 1:30.")] = None,
+    end: Annotated[str | None, typer.Option(help="Look only before this time: seconds or 1:30.")] = None,
     within: Annotated[
-        list[str] | None, typer.Option(help="Look only here: 10-20 or 1:30-2:00; may be given several times.")
+        list[str] | None, typer.Option(help="Look only in this span: 10-20 or 1:30-2:00; repeatable.")
     ] = None,
     time_words: Annotated[
         bool, typer.Option("--time-words/--no-time-words", help='Read times in the query: "in the first minute".')
     ] = True,
     strategy: Annotated[
-        Strategy, typer.Option(help="Inside the clips, dense inside and sparse outside, or neither.")
+        Strategy,
+        typer.Option(help="focused: inside the clips; hybrid: dense inside, sparse outside; uniform: evenly spaced."),
     ] = "auto",
     out: Annotated[
-        Path | None, typer.Option(help="Write frames, JSON, timeline, contact sheet and report here.")
+        Path | None, typer.Option(help="Folder for the frames, JSON, timeline, contact sheet and report.")
     ] = None,
     as_json: Json = False,
-    candidates: Annotated[int | None, typer.Option(min=1, help="Frames shown to the selector.")] = None,
+    candidates: Annotated[int | None, typer.Option(min=1, help="Number of frames shown to the selector.")] = None,
     frame_size: Annotated[
-        int, typer.Option(min=0, help="Long side of the k frames, pixels, at most; 0: as large as the video.")
+        int, typer.Option(min=0, help="Maximum long side of the k frames, in pixels; 0: the size of the video.")
     ] = FRAME_SIZE,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Exactly equal spacing, instead of frames nearby that cost less to decode.")
+        bool,
+        typer.Option(
+            "--exact", help="Space frames exactly, instead of taking nearby frames that are cheaper to decode."
+        ),
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; automatic by default.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; chosen automatically by default.")] = None,
     prediction: Annotated[
         PredictionKind | None,
-        typer.Option(help="Of a multimodal model: it writes clips, scores the frames (faster), or both."),
+        typer.Option(
+            help="How a multimodal model predicts: text (it writes clips), scores (it scores frames; faster), or both."
+        ),
     ] = None,
     transcript: Annotated[
-        str, typer.Option(help="A subtitle file; auto: in or beside the video; none: words are not used.")
+        str, typer.Option(help="A subtitle file; auto: in or next to the video; none: ignore words.")
     ] = "auto",
     speech: Annotated[
-        str | None, typer.Option(help="Recognise speech with this Whisper model (small, large-v3 ...).")
+        str | None, typer.Option(help="Transcribe speech with this Whisper model (small, large-v3 ...).")
     ] = None,
-    ocr: Annotated[bool, typer.Option("--ocr", help="Also read the text on screen.")] = False,
-    language: Annotated[str | None, typer.Option(help="Of subtitles and speech: en, de ...")] = None,
+    ocr: Annotated[bool, typer.Option("--ocr", help="Also read on-screen text.")] = False,
+    language: Annotated[str | None, typer.Option(help="Language of subtitles and speech: en, de ...")] = None,
     server_option: ServerOption = None,
 ) -> None:
-    """Choose k frames of VIDEO for QUERY.
+    """Select k frames of VIDEO for QUERY.
 
     Example: kframes select match.mp4 "the goal" -k 8 --out out/
     """
@@ -100,7 +106,7 @@ def select(
 
 @app.command(rich_help_panel=ONE)
 def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: Json = False) -> None:
-    """Say what is in VIDEO: true duration, frames, codec, and what is odd about it.
+    """Say what VIDEO contains: true duration, frames, codec, and anything unusual about it.
 
     Example: kframes probe match.mp4
     """
@@ -131,9 +137,9 @@ def probe(video: Annotated[str, typer.Argument(help="A video file.")], as_json: 
 
 @app.command(rich_help_panel=CHOOSE)
 def models(as_json: Json = False) -> None:
-    """List the models that can be chosen by a short name: what each needs, and what this machine can run.
+    """List the models with a short name: what each needs, and which this machine can run.
 
-    Others by their long name: openclip:ARCH/WEIGHTS, st:ORG/MODEL (sentence-transformers), a transformers id.
+    Other models go by a long name: openclip:ARCH/WEIGHTS, st:ORG/MODEL (sentence-transformers), a transformers id.
 
     Example: kframes models
     """

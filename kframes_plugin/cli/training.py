@@ -18,19 +18,19 @@ HANDED_ON: dict[str, Any] = {
 
 @app.command("eval", rich_help_panel=TRAIN, **HANDED_ON)
 def evaluate(context: typer.Context) -> None:
-    """Measure selectors on your own data: `kframes eval --help`."""
+    """Measure selectors on your own data; see `kframes eval --help`."""
     _hand_on(context, "kframes_training.evaluation.cli", "evaluate", "train")
 
 
 @app.command(rich_help_panel=TRAIN, **HANDED_ON)
 def peakclips(context: typer.Context) -> None:
-    """Annotate videos of your own: `peakclips build VIDEOS --annotator ... --out DIR`, `peakclips check DIR`."""
+    """Label your own videos: `peakclips build VIDEOS --annotator ... --out DIR`, `peakclips check DIR`."""
     _hand_on(context, "kframes_training.sources.peakclips.cli", "annotate", "annotate")
 
 
 @app.command(rich_help_panel=TRAIN, **HANDED_ON)
 def candidates(context: typer.Context) -> None:
-    """Decode the candidate frames of videos once, for training: `candidates VIDEOS --out FOLDER`."""
+    """Decode candidate frames once, before training: `candidates VIDEOS --out FOLDER`."""
     _hand_on(context, "kframes_training.stages.candidates", "decode for training", "train")
 
 

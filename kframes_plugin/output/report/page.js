@@ -192,7 +192,7 @@
 
   function describeStrip() {
     const spans = film.clips.slice(0, 20).map((c) => `${c.priority} from ${clock(c.start)} to ${clock(c.end)}`);
-    return `The video, ${clock(film.duration)} long. ${spans.length ? `Clips: ${spans.join("; ")}.` : "No clip."}`;
+    return `The video, ${clock(film.duration)} long. ${spans.length ? `Clips: ${spans.join("; ")}.` : "No clips."}`;
   }
 
   // The picture under the pointer; a click opens the nearest frame.
@@ -320,9 +320,9 @@
       if (clip.reason) lines.push(make("p", { text: clip.reason }));
     } else lines.push(make("p", { text: film.clips.length ? "Outside the clips." : "No clip was found for the query." }));
     if (said.get(time)) lines.push(make("p", { text: `Said: “${said.get(time)}”` }));
-    const small = !said.has(time) && picture ? "A small picture: large ones are those of the k that was asked for. " : "";
-    const other = picture && picture.time !== time ? `The picture is that of ${clock(picture.time)}, near it in the same scene.` : "";
-    const none = picture ? "" : "This page holds no picture of it.";
+    const small = !said.has(time) && picture ? "A small picture: only the frames of the k you asked for are large. " : "";
+    const other = picture && picture.time !== time ? `The picture shows ${clock(picture.time)}, nearby in the same scene.` : "";
+    const none = picture ? "" : "This page has no picture of this frame.";
     lines.push(make("p", { className: "quiet", text: `${number}${small}${other}${none}` }));
     return lines;
   }

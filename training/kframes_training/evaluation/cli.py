@@ -1,4 +1,4 @@
-"""``kframes eval`` compares selectors; ``kframes eval score`` scores anybody's selections, without a model."""
+"""``kframes eval`` compares selectors; ``kframes eval score`` scores selections from any source, without a model."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from typing import Any
 from kframes_plugin.text import printable, printable_lines
 
 KINDS = "own, videomme, mlvu, lvbench, longvideobench, kfs-bench, lv-haystack, qvhighlights, charades-sta"
-DESCRIPTION = """Compare selectors on your own videos: frames and clips against the truth, right answers, cost.
+DESCRIPTION = """Compare selectors on your own videos: frames and clips against the truth, correct answers, cost.
 
-It can be stopped at any moment, killed too: the same command continues from the folder OUT.rows.
+You can stop or kill it at any moment: the same command resumes from the folder OUT.rows.
 
 Selectors (--selectors, comma-separated):
-  kframes                     the --model, as KFrames.from_pretrained has it
+  kframes                     the --model, as loaded by KFrames.from_pretrained
   NAME=MODEL                  any other model of KFrames.from_pretrained
-  NAME=FILE.py:FUNCTION       one of your own, or NAME=MODULE:OBJECT: called as f(frames, query), it returns a list of
-                              kframes_plugin.Clip. It gets the same candidates as all others; ends of its clips move
-                              to cuts unless it has snap_to_cuts = False. What it raises counts as 0, and is told.
-  uniform, scenes             of kframes, without a model
+  NAME=FILE.py:FUNCTION       your own selector, or NAME=MODULE:OBJECT: called as f(frames, query), it returns a list of
+                              kframes_plugin.Clip. It gets the same candidates as all others. Its clips end on cuts,
+                              unless it has snap_to_cuts = False. If it raises, that query counts as 0 and is reported.
+  uniform, scenes             built into kframes, without a model
   uniform-midpoint, uniform-linspace, uniform-stride, top-k, top-k-gap, stratified, aks, bolt, mdp3, focus, wfs-sb,
-  watershed, qframe           published ones; NAME@faithful has the original's faults; most read a --scorer
-  oracle, random              true clips, and clips as long anywhere
+  watershed, qframe           published selectors; NAME@faithful keeps the original's faults; most need a --scorer
+  oracle, random              the true clips, and clips of the same length at random places
 
-All see the same candidates, and are compared in two ways: "candidates only", where no other frame may be taken, and
-"any frame, ends on cuts", where all take any frame of their clips.
+All see the same candidates, and are compared in two ways: "candidates only", where only candidates may be chosen, and
+"any frame, ends on cuts", where any frame of the clips may be chosen.
 """
 EXAMPLES = """examples:
   kframes eval --data mine.jsonl --selectors kframes,uniform --k 8,32 --out r.json
   kframes eval --data mine.jsonl --selectors mine=./my_selector.py:select,uniform --out r.json --tables tables/
-  kframes eval ... --out part1.json --shard 1/2     # on two machines, then both together:
+  kframes eval ... --out part1.json --shard 1/2     # on two machines, then merged:
   kframes eval ... --out all.json --stores part1.rows,part2.rows
   kframes eval score selections.jsonl --truth truth.jsonl
 """
@@ -65,31 +65,60 @@ def build_parser(prog_name: str) -> argparse.ArgumentParser:
         prog_name, description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="the annotation: a JSONL of your own, or a data set's file")
-    add("--videos", type=Path, help="folder of the videos; by default that of --data")
-    add("--kind", help=f"told by the file's fields, else one of: {KINDS}")
-    add("--questions", type=Path, help="for kfs-bench: the annotation of its questions")
-    add("--subtitles", action="store_true", help="for longvideobench: tell the answerer what is said")
+    add("--data", type=Path, required=True, help="the annotation file: your own JSONL, or that of a data set")
+    add("--videos", type=Path, help="folder of the videos; default: the folder of --data")
+    add("--kind", help=f"format of --data; default: recognised by its fields. One of: {KINDS}")
+    add("--questions", type=Path, help="for kfs-bench: the annotation file of its questions")
+    add("--subtitles", action="store_true", help="for longvideobench: give the answerer the subtitles")
     add("--selectors", type=_split, default=["kframes", "uniform"], help="see above; default: kframes,uniform")
     add("--k", "-k", type=_whole_numbers, default=[8, 32, 64], help="budgets, comma-separated; default: 8,32,64")
-    add("--model", default="lite", help="of kframes: any name of KFrames.from_pretrained; default: lite")
-    add("--prediction", choices=("text", "scores", "both"), help="of the model; default: what it was trained for")
-    add("--strategy", choices=("auto", "focused", "hybrid", "uniform"), default="auto", help="of what names clips")
-    add("--candidates", type=_positive, help="T for all selectors; default: what the model asks for, else 256")
-    add("--scorer", help="of the selectors over scores: openclip:ARCH/WEIGHTS, nano, a model, or a .jsonl of scores")
-    add("--answerer", help="a transformers id or directory, http(s)://HOST/v1#MODEL, or synthscenes:FOLDER")
-    add("--style", default="interleaved", help="of a transformers answerer: interleaved (default), auto ...")
-    add("--answer-size", type=_positive, default=448, help="long side of the frames it sees, pixels; default: 448")
-    add("--against", help="the selector that all others are compared with; default: the first uniform one")
-    add("--limit", type=_positive, help="items at most")
-    add("--seed", type=int, default=0, help="of selectors that draw lots")
-    add("--device", help="cpu, cuda ...; automatic by default")
+    add(
+        "--model",
+        default="lite",
+        help="model of the kframes selector: any name for KFrames.from_pretrained; default: lite",
+    )
+    add(
+        "--prediction",
+        choices=("text", "scores", "both"),
+        help="how the model predicts; default: what it was trained for",
+    )
+    add(
+        "--strategy",
+        choices=("auto", "focused", "hybrid", "uniform"),
+        default="auto",
+        help="for selectors that return clips",
+    )
+    add(
+        "--candidates",
+        type=_positive,
+        help="number of candidates for all selectors; default: what the model asks for, else 256",
+    )
+    add("--scorer", help="for selectors that need scores: openclip:ARCH/WEIGHTS, nano, a model, or a .jsonl of scores")
+    add(
+        "--answerer",
+        help="the model that answers: a transformers id or directory, http(s)://HOST/v1#MODEL, or synthscenes:FOLDER",
+    )
+    add(
+        "--style",
+        default="interleaved",
+        help="message style for a transformers answerer: interleaved (default), auto ...",
+    )
+    add(
+        "--answer-size",
+        type=_positive,
+        default=448,
+        help="long side of the frames that the answerer sees, in pixels; default: 448",
+    )
+    add("--against", help="the selector to compare all others with; default: the first uniform one")
+    add("--limit", type=_positive, help="maximum number of items")
+    add("--seed", type=int, default=0, help="seed for selectors that sample at random")
+    add("--device", help="cpu, cuda ...; chosen automatically by default")
     add(
         "--server-option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of models behind a URL: max_tokens=4000, options.top_p=0.9; may come several times",
+        help="for models behind a URL: max_tokens=4000, options.top_p=0.9; repeatable",
     )
     add_run_options(parser)
     add("--json", action="store_true", help="print JSON instead of the tables")
@@ -99,16 +128,21 @@ def build_parser(prog_name: str) -> argparse.ArgumentParser:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """The options of every measured run."""
     add = parser.add_argument
-    add("--out", type=Path, required=True, help="the report, JSON; rows are kept beside it in OUT.rows")
-    add("--tables", type=Path, metavar="DIR", help="write every table as CSV and LaTeX too")
-    add("--workers", type=_positive, default=1, help="processes, one thread each; every one loads the models")
+    add("--out", type=Path, required=True, help="the report, as JSON; rows are kept next to it in OUT.rows")
+    add("--tables", type=Path, metavar="DIR", help="also write every table as CSV and LaTeX")
+    add(
+        "--workers",
+        type=_positive,
+        default=1,
+        help="number of processes, with one thread each; every one loads the models",
+    )
     add("--shard", metavar="i/n", help="measure every n-th video only")
     add(
         "--stores",
         type=_split,
         default=[],
         metavar="ROWS,ROWS",
-        help="read other runs' .rows folders too: merges shards",
+        help="also read the .rows folders of other runs, to merge shards",
     )
 
 
@@ -269,7 +303,7 @@ def build_score_parser(prog_name: str) -> argparse.ArgumentParser:
     add(
         "selections",
         type=Path,
-        help="JSON Lines or a JSON array: frame numbers, seconds, AKS's, KFS-Bench's, kframes' own",
+        help="JSON Lines or a JSON array: frame numbers, seconds, or the formats of AKS, KFS-Bench and kframes",
     )
     add(
         "--truth",
@@ -277,15 +311,15 @@ def build_score_parser(prog_name: str) -> argparse.ArgumentParser:
         required=True,
         help="JSON Lines with id (or video, query) and spans, scenes or keyframes; or KFS-Bench's CSV",
     )
-    add("--fps", type=float, help="of frame numbers, where neither file says it")
-    add("--skip-missing", action="store_true", help="leave queries without a selection out; else they count as empty")
-    add("--out", type=Path, help="write every item and all means here, as JSON")
+    add("--fps", type=float, help="frames per second of frame numbers, if neither file says it")
+    add("--skip-missing", action="store_true", help="skip queries without a selection; by default they count as empty")
+    add("--out", type=Path, help="write all items and means to this file, as JSON")
     add("--json", action="store_true", help="print JSON instead of the table")
     return parser
 
 
 def score(arguments: Sequence[str], prog_name: str = "kframes eval") -> None:
-    """Score anybody's selections: which of the true spans they hit, how well they are spread; no model is run."""
+    """Score selections from any source: which true spans they hit, and how well they are spread. No model is run."""
     from kframes_training.evaluation import scoring
     from kframes_training.evaluation.selection_files import read_selections
     from kframes_training.evaluation.truth_files import read_truth

@@ -16,18 +16,18 @@ from kframes_plugin.text import printable
 from kframes_training.sources.peakclips.media import sources
 from kframes_training.stages.candidate_cache import CandidateCache
 
-app = typer.Typer(help="Decode the candidate frames of videos once, for training.", add_completion=False)
+app = typer.Typer(help="Decode candidate frames once, before training.", add_completion=False)
 
 
 @app.command()
 def candidates(
     videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
-    out: Annotated[Path, typer.Option(help="Folder of the frames: `cache:` of the recipe.")],
-    count: Annotated[int, typer.Option("--candidates", min=1, help="Frames a video, as the recipe says.")] = 256,
-    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels, as `frame:` of the recipe.")] = "224x168",
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for the frames: `cache:` in the recipe.")],
+    count: Annotated[int, typer.Option("--candidates", min=1, help="Frames per video, as in the recipe.")] = 256,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels, as `frame:` in the recipe.")] = "224x168",
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
 ) -> None:
-    """Decode the candidates of VIDEOS into OUT, one file a video. Run it again after a stop: it goes on."""
+    """Decode the candidates of VIDEOS into OUT, one file per video. If it is stopped, run it again to resume."""
     width, mark, height = size.partition("x")
     if not (mark and width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise typer.BadParameter(f"--size must be WIDTHxHEIGHT, as 224x168; got {size}")

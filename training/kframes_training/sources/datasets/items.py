@@ -49,7 +49,7 @@ class Item:
 
     def __post_init__(self) -> None:
         if not self.query.strip():
-            raise ValueError(f"item {self.id}: the query is empty; say in words what is looked for")
+            raise ValueError(f"item {self.id}: the query is empty; say in words what to look for")
         if self.absent and (self.scenes or self.points):
             raise ValueError(f"item {self.id}: absent says that nothing matches, but there are true spans or points")
         if self.answer is not None and not 0 <= self.answer < len(self.options):

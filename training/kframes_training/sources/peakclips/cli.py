@@ -32,17 +32,17 @@ from kframes_training.sources.peakclips.store import copy_videos
 
 MISSING = {  # kinds of errors: how many, and of how many videos
     "video": "{} videos could not be annotated; the others are complete",
-    "server": "{} answers of {} videos are missing, since the server failed; run the build again to get them",
-    "answer": "{} answers of {} videos were of no use, and are left out",
+    "server": "{} answers of {} videos are missing because the server failed; run the build again to get them",
+    "answer": "{} answers of {} videos were unusable and are left out",
 }
 
-app = typer.Typer(help="Make query-conditioned clip labels from videos of your own.", no_args_is_help=True)
+app = typer.Typer(help="Make query-conditioned clip labels from your own videos.", no_args_is_help=True)
 
 
 @app.command("build")
 @take_groups
 def build_command(
-    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of videos.")],
     annotator: Annotated[str, typer.Option(help=f"{ANNOTATORS}.")],
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     *,
@@ -53,7 +53,7 @@ def build_command(
     costs: CostOptions,
     data: DataOptions,
 ) -> None:
-    """Annotate VIDEOS and write a data set. Run it again after a stop: it goes on, and asks nothing twice."""
+    """Annotate VIDEOS and write a data set. If it is stopped, run it again to resume; no request is repeated."""
     try:
         found = sources(videos, data.licence)
         more = model.of_server() if annotator.startswith("http") else {}
@@ -92,11 +92,13 @@ def build_command(
 @app.command("check")
 def check_command(
     folder: Annotated[Path, typer.Argument(help="Folder of a data set.")],
-    against: Annotated[Path | None, typer.Option(help="The same videos by another seed or annotator.")] = None,
-    split: Annotated[str | None, typer.Option(help="Of the data set; all of them by default.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="A data set of the same videos, made with another seed or annotator.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the data set; all splits by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
-    """Say what is in a data set and how good it is."""
+    """Say what a data set contains and how good its labels are."""
     try:
         report = check(folder, against=against, split=split)
     except FileNotFoundError as error:

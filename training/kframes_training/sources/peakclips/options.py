@@ -24,17 +24,20 @@ class LabelOptions:
     """What decides scenes, chapters, queries and questions; as the fields of Settings."""
 
     queries: Annotated[
-        Path | None, typer.Option(help='JSON lines {"video_id", "query", "kind"}; without it they are written.')
+        Path | None,
+        typer.Option(
+            help='JSON Lines file: {"video_id", "query", "kind"}; by default the annotator writes the queries.'
+        ),
     ] = None
-    grouping: Annotated[str, typer.Option(help=f"Of scenes into chapters: {', '.join(THRESHOLDS)}.")] = (
+    grouping: Annotated[str, typer.Option(help=f"How to group scenes into chapters: {', '.join(THRESHOLDS)}.")] = (
         Settings.grouping
     )
-    min_scene: Annotated[float, typer.Option(min=0, help="Shortest scene, seconds.")] = Settings.min_scene
-    max_scene: Annotated[float, typer.Option(help="Longest scene, seconds; a longer one is parted evenly.")] = (
+    min_scene: Annotated[float, typer.Option(min=0, help="Shortest scene, in seconds.")] = Settings.min_scene
+    max_scene: Annotated[float, typer.Option(help="Longest scene, in seconds; a longer one is split evenly.")] = (
         Settings.max_scene
     )
     frames_per_scene: Annotated[int, typer.Option(min=1)] = Settings.frames_per_scene
-    frame_size: Annotated[int, typer.Option(min=1, help="Long side, pixels.")] = Settings.frame_size
+    frame_size: Annotated[int, typer.Option(min=1, help="Long side of the frames, in pixels.")] = Settings.frame_size
     queries_per_video: Annotated[float, typer.Option(min=0)] = Settings.queries_per_video
     questions_per_video: Annotated[int, typer.Option(min=0)] = Settings.questions_per_video
 
@@ -59,8 +62,12 @@ class ScoreOptions:
     similarity: Annotated[str, typer.Option(help="none, openclip:ARCH/WEIGHTS, or frames:MODEL (nano ...).")] = "none"
     w_caption: Annotated[float, typer.Option(min=0, help="Weight of the annotator's score.")] = Refinement.w_caption
     w_similarity: Annotated[float, typer.Option(min=0, help="Weight of the similarity.")] = Refinement.w_similarity
-    similarity_low: Annotated[float | None, typer.Option(help="Similarity worth 1; the median of the scenes.")] = None
-    similarity_high: Annotated[float | None, typer.Option(help="Similarity worth 5; the highest.")] = None
+    similarity_low: Annotated[
+        float | None, typer.Option(help="Similarity that gives a score of 1; default: the median of the scenes.")
+    ] = None
+    similarity_high: Annotated[
+        float | None, typer.Option(help="Similarity that gives a score of 5; default: the highest.")
+    ] = None
     p1: Annotated[float, typer.Option(help="Least score of a P1 clip.")] = P1_SCORE
     p2: Annotated[float, typer.Option(help="Least score of a P2 clip.")] = P2_SCORE
 
@@ -74,14 +81,14 @@ class ScoreOptions:
 class ModelOptions:
     """How the annotator is asked."""
 
-    seed: Annotated[int, typer.Option(help="Of the annotator; another one asks everything anew.")] = 0
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way together, a worker.")] = 8
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer of a model.")] = 2048
-    json_schema: Annotated[bool, typer.Option(help="Send the server the form of the answers.")] = True
+    seed: Annotated[int, typer.Option(help="Seed of the annotator; another seed makes every request again.")] = 0
+    concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests per worker.")] = 8
+    max_tokens: Annotated[int, typer.Option(min=1, help="Maximum length of an answer.")] = 2048
+    json_schema: Annotated[bool, typer.Option(help="Send the server a JSON schema of the answers.")] = True
     device: Annotated[str | None, typer.Option(help="For local models: cpu, cuda ...")] = None
     server_option: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=VALUE for a server: timeout=600, retries=9, options.top_p=0.9; several times."),
+        typer.Option(help="NAME=VALUE for a server: timeout=600, retries=9, options.top_p=0.9; repeatable."),
     ] = None
 
     def of_server(self) -> dict[str, Any]:
@@ -103,9 +110,11 @@ class RunOptions:
     """Where the work is done, and what is kept of an earlier run."""
 
     engine: Annotated[str, typer.Option(help="local, or ray.")] = "local"
-    workers: Annotated[int, typer.Option(min=1, help="Processes, or Ray actors.")] = 1
-    redo: Annotated[list[str] | None, typer.Option(help=f"Make a step anew: {', '.join(STEPS)}.")] = None
-    work: Annotated[Path | None, typer.Option(help="Answers and steps, kept for the next run; OUT/.work.")] = None
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes, or of Ray actors.")] = 1
+    redo: Annotated[list[str] | None, typer.Option(help=f"Repeat a step: {', '.join(STEPS)}.")] = None
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for answers and steps, kept for the next run; default: OUT/.work.")
+    ] = None
 
     def steps(self) -> frozenset[str]:
         """The steps to be made anew.
@@ -123,10 +132,10 @@ class RunOptions:
 class CostOptions:
     """What it may cost."""
 
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count scenes and say what it would cost.")] = False
-    price_in: Annotated[float, typer.Option(min=0, help="Of a million tokens read.")] = 0.0
-    price_out: Annotated[float, typer.Option(min=0, help="Of a million tokens written.")] = 0.0
-    max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before the start where more is expected.")] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the scenes and estimate the cost.")] = False
+    price_in: Annotated[float, typer.Option(min=0, help="Price of a million input tokens.")] = 0.0
+    price_out: Annotated[float, typer.Option(min=0, help="Price of a million output tokens.")] = 0.0
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Do not start if the estimate is higher.")] = None
 
     @property
     def prices(self) -> tuple[float, float]:
@@ -139,8 +148,8 @@ class DataOptions:
     """What the data set holds beside its rows."""
 
     with_videos: Annotated[bool, typer.Option("--with-videos", help="Copy the videos into the data set.")] = False
-    licence: Annotated[str, typer.Option(help="Of the videos; the card names it.")] = ""
-    split: Annotated[str, typer.Option(help="Of the data set.")] = "train"
+    licence: Annotated[str, typer.Option(help="Licence of the videos; the card names it.")] = ""
+    split: Annotated[str, typer.Option(help="Split of the data set.")] = "train"
 
 
 def take_groups(command: Callable[..., None]) -> Callable[..., None]:
