@@ -36,7 +36,8 @@ def build_demo(models: Sequence[str] | None = None, answerer: Answerer | None = 
         answerer: who answers questions; None: no question can be asked.
     """
     names = list_models() if models is None else list(models)
-    with gr.Blocks(title="kframes", analytics_enabled=False) as demo:
+    demo = gr.Blocks(title="kframes", analytics_enabled=False)
+    with demo:
         gr.Markdown("# kframes\nKey clips and keyframes of a long video, for your query.")
         chosen = gr.State()  # the Selection that is shown
         with gr.Row():
@@ -54,8 +55,8 @@ def build_demo(models: Sequence[str] | None = None, answerer: Answerer | None = 
         shown = [chosen, report, download]
         asked: list[Any] = [video, query, model, k]
         look.click(select, asked, shown, api_name="select", concurrency_limit=1)
-        query.submit(select, asked, shown, api_name=False, concurrency_limit=1)
-        k.release(resample, [chosen, k], shown, api_name=False)
+        query.submit(select, asked, shown, api_visibility="private", concurrency_limit=1)
+        k.release(resample, [chosen, k], shown, api_visibility="private")
         if answerer is not None:
             _add_question(chosen, answerer)
     return demo

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from kframes_plugin.types import Span
-from kframes_training.evaluation.metrics.kfs_bench import GRACE
 from kframes_training.evaluation.selection_files import Key, key_of, numbers, rows_of
 from kframes_training.sources.datasets.files import seconds
+from kframes_training.sources.datasets.kfs_bench import GRACE
 
 COLUMNS = ("id", "scene_id", "start", "end")
 
