@@ -248,7 +248,7 @@ def _keyframe_notes(
         shown = "show what comes nearest to it" if nearest else f"are spread uniformly {spread}"
         yield Note("no-clip", f"no clip was found for the query; the frames {shown}")
     if len(frames) < k:
-        yield Note("few-frames", f"the video has only {len(frames)} frames, {k} were asked for")
+        yield Note("few-frames", f"the video has only {len(frames)} frames, but {k} were asked for")
     elif used == "focused" and (held := _count_inside(frames, [(c.start, c.end) for c in clips or nearest])) < k:
         yield Note("clips-full", f"the clips hold only {held} frames; the other {k - held} lie outside them")
     if options.within and (held := _count_inside(frames, options.within)) < len(frames):

@@ -354,8 +354,8 @@ class KFrames:
             selector = pickle.dumps(self.selector)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise TypeError(
-                f"this KFrames cannot be pickled, for its selector cannot ({error}); use a function of a module, an "
-                "object that can be pickled, or make the KFrames in each process"
+                f"this KFrames cannot be pickled because its selector cannot be ({error}); use a function of a module, "
+                "an object that can be pickled, or make the KFrames in each process"
             ) from error
         state = {name: value for name, value in self.__dict__.items() if name not in ("kept", "searcher")}
         return {**state, "selector": selector}

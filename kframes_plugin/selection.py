@@ -153,7 +153,9 @@ class Selection:
             with OpenVideo(self.video, **self.sampling.video_options) as video:
                 yield video
         else:
-            raise VideoError("these frames were given, not a file, and are gone; resample while their session is open")
+            raise VideoError(
+                "these frames came from memory, not from a file, and are gone; resample while their session is open"
+            )
 
     def to_messages(
         self, question: str | None = None, *, reasons: bool = False, transcript: bool = False
@@ -297,7 +299,7 @@ class Selection:
                 self._check_same(video)
                 return write_html(self, path, video)
         except VideoError as error:
-            note = Note("no-slider", f"the report shows k = {self.k} alone: {error}")
+            note = Note("no-slider", f"the report shows only k = {self.k}: {error}")
         log_notes(self.video, [note])
         return write_html(replace(self, notes=(*self.notes, note)), path, None)
 
@@ -305,7 +307,7 @@ class Selection:
         """Raise VideoError where the video does not give the frames of this selection."""
         again = choose_times(video, self.clips, self.k, self.sampling, nearest=self.nearest, scenes=self.scenes)[0]
         if again != self.timestamps:
-            raise VideoError(f"{printable(self.video)}: opened again, it does not give the frames of this selection")
+            raise VideoError(f"{printable(self.video)}: opened again, it no longer has the frames of this selection")
 
 
 def _plain_frame(frame: Frame) -> dict[str, Any]:

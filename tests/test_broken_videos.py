@@ -26,10 +26,10 @@ ERRORS = {
     "directory.mp4": "is a directory, not a video file; give",
     "encrypted_cenc_clearkey.mp4": "cannot be opened: it is encrypted .*; decrypt",
     "header_only.mp4": "cannot be opened: its index .* truncated; copy or download it again",
-    "init_segment_no_frames.mp4": "has a video stream but no decodable frame in it; the file is not complete",
+    "init_segment_no_frames.mp4": "has a video stream but no decodable frame in it; the file is incomplete",
     "text_file.mp4": "cannot be opened: it is not a video",
     "truncated_no_moov.mp4": r"cannot be opened: its index \(moov\) is missing, so the file looks truncated; copy",
-    "video_stream_without_frames.ts": "has a video stream but no decodable frame in it; the file is not complete",
+    "video_stream_without_frames.ts": "has a video stream but no decodable frame in it; the file is incomplete",
     "vp9_invalid_bitstream.webm": r"has a video stream \(vp9\) but no decodable frame: .*; copy or download it again",
     "zero_byte.mp4": r"cannot be opened: the file is empty \(0 bytes\); copy",
 }

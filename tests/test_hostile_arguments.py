@@ -141,12 +141,12 @@ ROWS: list[Row] = [
     (lambda g: KFrames.from_pretrained("openclip:/no/such"), SelectorError, "cannot load the open_clip model"),
     (lambda g: KFrames.from_pretrained("openclip:../x/y"), SelectorError, "cannot load the open_clip model"),
     (lambda g: KFrames.from_pretrained("http://[::1#m"), SelectorError, "the server's URL 'http://[::1' is not valid"),
-    (lambda g: KFrames.from_pretrained("http://me:pw@h/v1#m"), SelectorError, "the URL of h carries a password"),
-    (lambda g: KFrames.from_pretrained("http://h/v1"), SelectorError, "http://h/v1 says no model; add its name"),
+    (lambda g: KFrames.from_pretrained("http://me:pw@h/v1#m"), SelectorError, "the URL of h contains a password"),
+    (lambda g: KFrames.from_pretrained("http://h/v1"), SelectorError, "http://h/v1 names no model; add its name"),
     (lambda g: KFrames.from_pretrained(ODD), SelectorError, r"cannot load the model"),
     (lambda g: KFrames.from_pretrained("uniform", dtype="float8"), ValueError, "dtype must be one of auto, float32"),
-    (lambda g: KFrames.from_pretrained("lite", device="quantum"), ValueError, "device must be None, or as"),
-    (lambda g: KFrames.from_pretrained("lite", device=0), ValueError, "device must be None, or as"),  # type: ignore[arg-type]
+    (lambda g: KFrames.from_pretrained("lite", device="quantum"), ValueError, "device must be None, or a name such as"),
+    (lambda g: KFrames.from_pretrained("lite", device=0), ValueError, "device must be None, or a name such as"),  # type: ignore[arg-type]
     (lambda g: KFrames.from_pretrained("uniform", prediction="text"), ValueError, "prediction='text' is for models"),
     (lambda g: KFrames.from_pretrained("uniform", server={"a": 1}), ValueError, "server= is for models behind an http"),
     (lambda g: KFrames.from_pretrained("http://h/v1#m", server={"a": 1}), ValueError, "unknown option 'a' of a server"),
@@ -173,9 +173,9 @@ ROWS: list[Row] = [
     (lambda g: KF.select(FILM, "x", within=(1, 5)), TypeError, "within must be (start, end) pairs"),  # type: ignore[arg-type]
     (lambda g: KF.select(FILM, "x", within="1-5"), TypeError, "within must be (start, end) pairs"),  # type: ignore[arg-type]
     (lambda g: KF.select(FILM, "x", within=5), TypeError, "within must be (start, end) pairs"),  # type: ignore[arg-type]
-    (lambda g: KF.select(FILM, "x", start="soon"), SpanError, "start must be seconds or a text as"),
+    (lambda g: KF.select(FILM, "x", start="soon"), SpanError, "start must be seconds or a text such as"),
     (lambda g: KF.select(FILM, "x", start=NAN), SpanError, "start must be finite seconds >= 0"),
-    (lambda g: KF.select(FILM, "x", end=[5]), TypeError, "end must be seconds or a text as"),  # type: ignore[arg-type]
+    (lambda g: KF.select(FILM, "x", end=[5]), TypeError, "end must be seconds or a text such as"),  # type: ignore[arg-type]
     (lambda g: KF.select(FILM, "x", start=5, end=5), SpanError, "end must lie after start"),
     (lambda g: KF.select(FILM, "x", start=10**9), SpanError, ""),
     (lambda g: KF.select(FILM, "x", progress="bar"), TypeError, "progress must be a function"),  # type: ignore[arg-type]
@@ -343,7 +343,7 @@ ROWS: list[Row] = [
     (lambda g: tool()("file:///etc/passwd", "x"), VideoError, "'file:///etc/passwd' is not allowed"),
     (lambda g: tool()(ODD, "x"), VideoError, r"'\x1b[31mred\n\udcff' is not a file"),
     (lambda g: tool()("http://[", "x"), VideoError, "'http://[' is not allowed"),
-    (lambda g: tool()(None, "x"), VideoError, "None is no path"),  # type: ignore[arg-type]
+    (lambda g: tool()(None, "x"), VideoError, "None is not a path"),  # type: ignore[arg-type]
     (lambda g: tool()(SAMPLE.name, "x", 99), KFramesError, "k must be a whole number from 1 to 32; got 99"),
     (lambda g: tool()(SAMPLE.name, "x", "2"), KFramesError, "k must be a whole number from 1 to 32"),  # type: ignore[arg-type]
     (lambda g: tool()(SAMPLE.name, ""), KFramesError, "query must not be empty"),
@@ -368,7 +368,7 @@ ROWS: list[Row] = [
         "server= is for",
     ),
     (lambda g: command("select", FILM, "x", "--model", ""), SelectorError, "the name of the model is empty"),
-    (lambda g: command("select", FILM, "x", "--device", "quantum"), BadParameter, "device must be None, or as"),
+    (lambda g: command("select", FILM, "x", "--device", "quantum"), BadParameter, "device must be None, or a name such as"),
     (lambda g: command("select", ODD, "x"), VideoError, r"\u001b[31mred\u000a\udcff: does not exist"),
     (lambda g: command("select", "data:,", "x"), VideoError, "data:,"),
     (lambda g: command("select", FILM, "x", "--model", "uniform", "--out", "/proc/none/x"), KFramesError, ""),

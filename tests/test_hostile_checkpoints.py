@@ -70,13 +70,16 @@ CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "an index to a path": (lambda f: write_index(f, "/x.safetensors"), "names '/x.safetensors'; weights must be"),
     "an index of a number": (lambda f: write_index(f, 5), "has no weight_map of names"),
-    "an index to nothing": (lambda f: write_index(f, "no.safetensors"), "names 'no.safetensors', which is not there"),
+    "an index to nothing": (lambda f: write_index(f, "no.safetensors"), "names 'no.safetensors', which is missing"),
     "a deep index": (
         lambda f: (f / "model.safetensors.index.json").write_text("[" * 100_000),
-        "model.safetensors.index.json is nested too deep",
+        "model.safetensors.index.json is nested too deeply",
     ),
-    "weights linked": (lambda f: replace_by_link(f, "model.safetensors"), "model.safetensors is a link out of the dir"),
-    "config linked": (lambda f: replace_by_link(f, "config.json"), "config.json is a link out of the directory"),
+    "weights linked": (
+        lambda f: replace_by_link(f, "model.safetensors"),
+        "model.safetensors leads out of the directory",
+    ),
+    "config linked": (lambda f: replace_by_link(f, "config.json"), "config.json leads out of the directory"),
     "pickled": (lambda f: pickle_weights(f, index=False), "no file named model.safetensors"),
     "pickled, index": (lambda f: pickle_weights(f, index=True), "no file named model.safetensors"),
     "cut weights": (lambda f: os.truncate(f / "model.safetensors", 1000), "cannot load the model"),
@@ -128,7 +131,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
         )
     },
     "kframes.json, list": (lambda f: (f / "kframes.json").write_text("[]"), "a JSON object is needed; got list"),
-    "kframes.json, deep": (lambda f: (f / "kframes.json").write_text("[" * 10**5), "kframes.json is nested too deep"),
+    "kframes.json, deep": (lambda f: (f / "kframes.json").write_text("[" * 10**5), "kframes.json is nested too deeply"),
     "kframes.json, nan": (
         lambda f: (f / "kframes.json").write_text('{"candidates": NaN}'),
         "candidates must be a whole",
@@ -168,7 +171,7 @@ def test_links_inside_the_cache_of_the_hub_are_as_they_should_be(good: dict[str,
     check_folder(snapshot)
     assert load_selector(str(snapshot), device="cpu")
     (snapshot / "more.json").symlink_to("/etc/hostname")
-    with pytest.raises(ValueError, match=r"more\.json is a link out of the directory"):
+    with pytest.raises(ValueError, match=r"more\.json leads out of the directory"):
         check_folder(snapshot)
 
 

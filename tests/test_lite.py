@@ -274,7 +274,7 @@ def test_a_missing_file_says_what_to_do(tmp_path):
         LiteSelector(tmp_path)
     for name in ("names.txt", "names.npy"):
         (tmp_path / name).write_bytes((FOLDER / name).read_bytes())
-    with pytest.raises(SelectorError, match=r"tokenizer\.json.*install kframes anew"):
+    with pytest.raises(SelectorError, match=r"tokenizer\.json.*reinstall kframes"):
         LiteSelector(tmp_path)._text(["a cat"])
     (tmp_path / "vision.onnx").write_bytes(b"no graph")
     with pytest.raises(SelectorError, match=r"vision\.onnx"):

@@ -200,7 +200,7 @@ def test_what_cannot_be_is_refused(videos: list[Path]) -> None:
 def test_the_inner_model_must_read_messages() -> None:
     from kframes_lmms_eval.model import KFramesModel
 
-    with pytest.raises(ValueError, match="inner='dummy' is no chat model of lmms-eval"):
+    with pytest.raises(ValueError, match="inner='dummy' is not a chat model of lmms-eval"):
         KFramesModel(inner="dummy", selector="uniform")
-    with pytest.raises(ValueError, match="inner='kframes' is no chat model"):
+    with pytest.raises(ValueError, match="inner='kframes' is not a chat model"):
         KFramesModel(inner="kframes", selector="uniform")

@@ -223,7 +223,7 @@ def test_probe_has_a_line_for_each_fact(tmp_path: Path) -> None:
     lines = CliRunner().invoke(app, ["probe", str(path)]).stdout.splitlines()
     told = dict(line.split(maxsplit=1) for line in lines)
     assert (told["offset"], told["hdr"], told["interlaced"], told["alpha"]) == ("0.0", "no", "False", "True")
-    assert told["notes"] == "has an alpha channel: what is see-through is shown on black"
+    assert told["notes"] == "has an alpha channel: transparent areas are shown on black"
 
 
 # ---- huge

@@ -258,7 +258,7 @@ def test_no_server_at_all(film: list[Source], tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1#m"
     plan = Plan(url, tmp_path / "work", settings=SMALL, model_options={"retries": 0})
-    with pytest.raises(AnnotatorError, match=r"cannot reach http://127\.0\.0\.1:\d+/v1 .*does the server run"):
+    with pytest.raises(AnnotatorError, match=r"cannot reach http://127\.0\.0\.1:\d+/v1 .*is the server running"):
         build(film, tmp_path / "out", plan)
-    with pytest.raises(AnnotatorError, match="says no model; add its name after a #"):
+    with pytest.raises(AnnotatorError, match="names no model; add its name after a #"):
         build(film, tmp_path / "out", Plan("http://127.0.0.1:1/v1", tmp_path / "work"))

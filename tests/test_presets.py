@@ -255,9 +255,9 @@ def test_presets_and_kframes_json_have_one_list_of_fields(tmp_path: Path) -> Non
         ({"source": 7}, "source must be a text; got 7"),
         (
             {"input": "video", "prediction": "scores"},
-            "prediction='scores' reads one score a frame.*prediction=\"text\"",
+            "prediction='scores' reads one score per frame.*prediction=\"text\"",
         ),
-        ({"input": "video", "prediction": "both"}, "prediction='both' reads one score a frame"),
+        ({"input": "video", "prediction": "both"}, "prediction='both' reads one score per frame"),
     ],
 )
 def test_wrong_values_are_named(tmp_path: Path, row: dict[str, Any], message: str) -> None:
@@ -269,10 +269,12 @@ def test_wrong_values_are_named(tmp_path: Path, row: dict[str, Any], message: st
 def test_scores_of_native_video_are_refused_in_one_line(families: dict[str, Path]) -> None:
     loaded = load(str(families["qwen3_vl"]), device="cpu", dtype="float32")
     settings = find_preset("MCG-NJU/TimeLens2-2B")
-    with pytest.raises(ValueError, match=r'scores\' reads one score a frame, which native video .* use prediction="te'):
+    with pytest.raises(
+        ValueError, match=r'scores\' reads one score per frame, which native video .* use prediction="te'
+    ):
         MLLMSelector(loaded.model, loaded.processor, settings=settings, prediction="scores")
     frames = Candidates([Frame(0.0, 1.0, Image.new("RGB", (64, 48)))], 1.0)
-    with pytest.raises(SelectorError, match=r"frame_scores reads one score a frame"):
+    with pytest.raises(SelectorError, match=r"frame_scores reads one score per frame"):
         MLLMSelector(loaded.model, loaded.processor, settings=settings).frame_scores(frames, "red")
 
 

@@ -279,7 +279,7 @@ def test_a_slow_server_is_given_up_once(start: Start) -> None:
 def test_no_server_at_all() -> None:
     selector = RemoteSelector(f"http://127.0.0.1:{free_port()}/v1", "m", retries=1, backoff=0.01)
     with pytest.raises(
-        SelectorError, match=r"cannot reach http://127\.0\.0\.1:\d+/v1 \(ConnectError: .*does the server"
+        SelectorError, match=r"cannot reach http://127\.0\.0\.1:\d+/v1 \(ConnectError: .*is the server"
     ):
         selector(candidates(), "q")
 
@@ -325,7 +325,7 @@ def test_refusals_say_what_to_do(start: Start, reply: Reply, message: str) -> No
     ],
 )
 def test_an_answer_that_is_no_chat_completion(start: Start, body: str) -> None:
-    with pytest.raises(SelectorError, match="does not answer as an OpenAI-compatible chat endpoint"):
+    with pytest.raises(SelectorError, match="does not answer like an OpenAI-compatible chat endpoint"):
         quick(start(Reply(200, body)))(candidates(), "q")
 
 
@@ -389,7 +389,7 @@ def test_a_wrong_key_is_named_but_never_shown(
 
 
 def test_a_key_that_cannot_be_sent_is_not_shown(start: Start) -> None:
-    with pytest.raises(SelectorError, match="holds characters that no key has") as caught:
+    with pytest.raises(SelectorError, match="contains characters that no key can have") as caught:
         quick(start(GOOD), api_key="sk-one\nsk-two")(candidates(), "q")
     assert "sk-" not in str(caught.value)
 
@@ -414,12 +414,12 @@ def test_the_model_follows_the_url() -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://host/v1", r'http://host/v1 says no model; add its name after a #, as "http://host/v1#model"'),
+        ("http://host/v1", r'http://host/v1 names no model; add its name after a #, as "http://host/v1#model"'),
         ("http://host/v1#", "says no model"),
         ("ftp://host/v1#m", r"must be an http\(s\) URL.*got 'ftp://host/v1'"),
         ("http://#m", r"must be an http\(s\) URL"),
         ("http://host:port/v1#m", "is not valid"),
-        ("http://me:secret@host/v1#m", "carries a password; set KFRAMES_API_KEY instead"),
+        ("http://me:secret@host/v1#m", "contains a password; set KFRAMES_API_KEY instead"),
     ],
 )
 def test_urls_that_cannot_be_used(url: str, message: str) -> None:

@@ -294,7 +294,7 @@ def elsewhere(connection: socket.socket) -> None:
         (cut, "cannot reach"),
         (odd_encoding, "compressed as 'br', which was not asked for"),
         (false_gzip, "cannot be decompressed"),
-        (deep, "does not answer as an OpenAI-compatible"),
+        (deep, "does not answer like an OpenAI-compatible"),
         (elsewhere, "sends us to http://127.0.0.1:1/steal"),
     ],
 )

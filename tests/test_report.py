@@ -140,7 +140,7 @@ def test_another_video_in_its_place_is_not_shown(tmp_path: Path) -> None:
     moved = replace(selection, frames=(replace(selection.frames[0], timestamp=1.0), *selection.frames[1:]))
     page = moved.to_html(tmp_path / "other.html")
     assert "clock" not in data_of(page)["film"]
-    assert "does not give the frames of this selection" in page.read_text(encoding="utf-8")
+    assert "no longer has the frames of this selection" in page.read_text(encoding="utf-8")
 
 
 def test_long_lists_of_clips_are_folded(tmp_path: Path) -> None:

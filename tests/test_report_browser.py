@@ -155,7 +155,7 @@ def test_a_report_without_its_video_shows_its_own_frames(browser: Any, selection
         page.goto(page_url(gone.to_html(tmp_path / "report.html")))
         assert not page.locator("#controls").is_visible()
         assert page.evaluate(SHOWN) == selection.timestamps
-        assert "the report shows k = 8 alone" in page.locator(".notes").inner_text()
+        assert "the report shows only k = 8" in page.locator(".notes").inner_text()
         page.locator("#frames button").nth(2).click()
         assert "Frame 3 of 8" in page.locator("#viewer").inner_text()
 

@@ -53,7 +53,7 @@ def test_load_refuses_what_it_does_not_know(selection, tmp_path):
     file.write_text(
         file.read_text(encoding="utf-8").replace("kframes.selection/2", "kframes.selection/99"), encoding="utf-8"
     )
-    with pytest.raises(KFramesError, match=r"not of the schema kframes\.selection/2"):
+    with pytest.raises(KFramesError, match=r"not have the schema kframes\.selection/2"):
         Selection.load(folder)
 
 

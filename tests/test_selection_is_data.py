@@ -121,7 +121,7 @@ def test_workers_of_every_kind_select_as_one_process_does(name: str, method: str
 
 
 def test_a_kframes_that_cannot_be_pickled_says_why():
-    with pytest.raises(TypeError, match="cannot be pickled, for its selector cannot") as error:
+    with pytest.raises(TypeError, match="cannot be pickled because its selector cannot be") as error:
         pickle.dumps(KFrames(lambda frames, query: []))
     assert "\n" not in str(error.value)
 

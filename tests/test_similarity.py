@@ -215,9 +215,9 @@ def test_embeddings_must_be_numbers(value):
 
 
 def test_embeddings_must_fit_together():
-    with pytest.raises(SelectorError, match="must have one width; got 3 and 2"):
+    with pytest.raises(SelectorError, match="must have the same width; got 3 and 2"):
         SimilaritySelector(Colours().images, lambda text: np.ones(2))(video(("red", 4)), "red")
-    with pytest.raises(SelectorError, match=r"must return \(n, d\), a row a picture; got \(2, 3\)"):
+    with pytest.raises(SelectorError, match=r"must return \(n, d\), one row per picture; got \(2, 3\)"):
         SimilaritySelector(lambda pictures: np.ones((2, 3)), Colours().text)(video(("red", 4)), "red")
 
 

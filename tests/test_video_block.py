@@ -70,7 +70,7 @@ def test_frames_have_no_more_pixels_than_they_may(key: str, share: int):
 def test_a_key_that_is_not_followed_is_named():
     selection = select(min_pixels=100, sample_rate=2)
     assert [(note.code, note.text) for note in selection.notes] == [
-        ("keys-unread", "the video block has keys that are not followed: min_pixels, sample_rate")
+        ("keys-unread", "the video block has keys that are ignored: min_pixels, sample_rate")
     ]
 
 

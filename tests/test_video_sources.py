@@ -89,7 +89,7 @@ def test_a_video_may_be_given_as(way: str) -> None:
     assert selection.timestamps == EXPECTED
     if "data" in way or way in ("bytes", "bytearray", "memoryview", "BytesIO", "pipe", "buffered pipe"):
         assert selection.video.startswith("memory:")
-        with pytest.raises(VideoError, match="was given as bytes or a file object, and is closed; give it once more"):
+        with pytest.raises(VideoError, match="was given as bytes or a file object, and is closed; pass it again"):
             selection.resample(5)
     else:
         assert Path(selection.video).samefile(SAMPLE)
@@ -194,17 +194,21 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "paths": (
         [str(SAMPLE), str(SAMPLE)],
         TypeError,
-        "frames must be Frames or pictures, not str; a list of paths is no",
+        "frames must be Frames or pictures, not str; a list of paths is not",
     ),
     "one path": ((SAMPLE,), TypeError, "frames must be Frames or pictures"),
     "blocks": ([{"type": "video"}], TypeError, "frames must be Frames or pictures, not dict"),
     "images": ([Image.new("RGB", (8, 8))], ValueError, "timestamps must give one time for each of the 1 frames"),
     "no frames": ([], ValueError, "frames is empty; give at least one"),
-    "empty text": ("", VideoError, "the video is an empty text"),
+    "empty text": ("", VideoError, "the video is an empty string"),
     "empty bytes": (b"", VideoError, r"the video is empty \(0 bytes\)"),
     "path as bytes": (os.fsencode(SAMPLE), TypeError, r"path must be a str or os.PathLike\[str\], not bytes; got"),
     "no video": (b"hello\0", VideoError, r"memory:\w+: cannot be opened: it is not a video"),
-    "at its end": (io.BytesIO(), VideoError, r"the file object gives no bytes from where it stands; call seek\(0\)"),
+    "at its end": (
+        io.BytesIO(),
+        VideoError,
+        r"the file object gives no bytes from its current position; call seek\(0\)",
+    ),
     "text file": (io.StringIO("film"), TypeError, "a video's file object must give bytes; its read gave str"),
     "broken": (Broken(), VideoError, r"the file object cannot be read: \\u001b\[31mgone"),
     "endless": (Endless(), VideoError, r"the file object has more than max_bytes = 4,194,304 bytes"),

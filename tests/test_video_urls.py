@@ -64,17 +64,17 @@ def test_redirects_are_followed_on_the_same_host(server: RudeServer) -> None:
 
 HOSTILE: dict[str, tuple[Any, str]] = {
     "stalls": (stall(3), "its server sent nothing for 0.4 s"),
-    "drips": (drip(4), "did not come whole within 1 s"),
-    "drips_its_head": (drip(4, head=True), "did not come whole within 1 s"),
+    "drips": (drip(4), "was not downloaded within 1 s"),
+    "drips_its_head": (drip(4, head=True), "was not downloaded within 1 s"),
     "never_ends": (endless(FILM[:4096]), "has more than max_bytes = 8,388,608 bytes"),
     "claims_much": (data(FILM[:10], Content_Length=str(1 << 40)), "has more than max_bytes"),
     "cut_short": (data(FILM[:5000], Content_Length=str(len(FILM))), "cannot be fetched: peer closed connection"),
     "bomb": (data(gzip.compress(bytes(64 << 20)), Content_Encoding="gzip"), "is sent compressed as 'gzip'"),
     "unknown_coding": (data(FILM, Content_Encoding="x\x1b[31m"), r"is sent compressed as 'x\\u001b\[31m'"),
     "loops": (redirect("/loops"), "redirects more than 5 times"),
-    "to_a_file": (redirect("file:///etc/passwd"), "redirects to file:///etc/passwd, which is no http or https URL"),
-    "to_ftp": (redirect("ftp://127.0.0.1/x"), "redirects to ftp://127.0.0.1/x, which is no http or https URL"),
-    "to_a_password": (redirect("http://me:secret@127.0.0.1/"), "carries a password"),
+    "to_a_file": (redirect("file:///etc/passwd"), "redirects to file:///etc/passwd, which is not an http or https URL"),
+    "to_ftp": (redirect("ftp://127.0.0.1/x"), "redirects to ftp://127.0.0.1/x, which is not an http or https URL"),
+    "to_a_password": (redirect("http://me:secret@127.0.0.1/"), "contains a password"),
     "refuses": (status(403, "\x1b[2Jno"), r"its server answers 403 \\u001b\[2Jno; check the URL"),
     "breaks": (status(500), "its server answers 500"),
     "empty": (data(b""), "is empty"),
@@ -163,7 +163,7 @@ def test_nobody_listens_and_no_such_name() -> None:
         port = probe.getsockname()[1]
     with pytest.raises(VideoError, match="cannot be fetched: "):
         OpenVideo(f"http://127.0.0.1:{port}/film", **QUICK)  # type: ignore[arg-type]
-    with pytest.raises(VideoError, match=r"cannot be fetched: |did not come whole"):
+    with pytest.raises(VideoError, match=r"cannot be fetched: |was not downloaded"):
         OpenVideo("http://no-such-host.invalid/film", **QUICK)  # type: ignore[arg-type]
 
 
@@ -172,10 +172,10 @@ def test_every_door_keeps_the_limits(server: RudeServer) -> None:
     kf = KFrames.from_pretrained("uniform", video_options=QUICK)
     begin = time.monotonic()
     for ask in (kf.select, kf.kept.select):
-        with pytest.raises(VideoError, match="did not come whole within 1 s"):
+        with pytest.raises(VideoError, match="was not downloaded within 1 s"):
             ask(f"{server.url}/slow", "x")
     failed = next(iter(kf.select_many([(f"{server.url}/slow", "x")])))
-    assert "did not come whole within 1 s" in failed.message  # type: ignore[union-attr]
+    assert "was not downloaded within 1 s" in failed.message  # type: ignore[union-attr]
     with pytest.raises(KFramesError, match="is a URL; only files and folders"):
         kf.search(f"{server.url}/film", "x")
     assert time.monotonic() - begin < 8

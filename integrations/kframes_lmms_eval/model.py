@@ -49,7 +49,7 @@ class KFramesModel(lmms):  # type: ignore[misc, unused-ignore]
         kind = get_model(inner)
         if kind.is_simple or issubclass(kind, KFramesModel):
             raise ValueError(
-                f"inner={inner!r} is no chat model of lmms-eval, so it takes no times and frames in their order; "
+                f"inner={inner!r} is not a chat model of lmms-eval, so it cannot take times and frames in order; "
                 "choose one of lmms_eval.models.chat, as qwen2_5_vl, llava_hf, internvl_hf or openai"
             )
         inner_args.pop("max_batch_size", None)
@@ -64,7 +64,7 @@ class KFramesModel(lmms):  # type: ignore[misc, unused-ignore]
 
     def generate_until_multi_round(self, requests: list[Any]) -> list[Any]:
         """Not for frames: later rounds may ask for other parts of the video."""
-        raise NotImplementedError("kframes answers tasks of one round; run this task with the inner model alone")
+        raise NotImplementedError("kframes answers single-turn tasks; run this task with the inner model alone")
 
     def loglikelihood(self, requests: list[Any]) -> list[Any]:
         """Not for frames: chat models of lmms-eval do not compute it either."""

@@ -152,7 +152,7 @@ def check_arguments(
     """
     check_processor(processor)
     if not isinstance(kframes, KFrames):
-        raise TypeError(f"kframes must be a KFrames, as KFrames.from_pretrained() gives it; got {quoted(kframes)}")
+        raise TypeError(f"kframes must be a KFrames, such as KFrames.from_pretrained() returns; got {quoted(kframes)}")
     check_request("-" if query is None else query, k, strategy)
     check_range(start, end)
     return check_style(style, processor)
@@ -164,7 +164,7 @@ def check_processor(processor: Any) -> None:
     sees = any(getattr(processor, name, None) is not None for name in ("image_processor", "video_processor"))
     if not (able and sees):
         raise TypeError(
-            "processor must be that of a multimodal model, as AutoProcessor.from_pretrained(name) gives it; got "
+            "processor must be that of a multimodal model, such as AutoProcessor.from_pretrained(name) returns; got "
             f"{quoted(processor, 60)} ({type(processor).__name__})"
         )
 

@@ -67,7 +67,7 @@ class Selecting:
         chats = conversation if conversation and isinstance(conversation[0], list | tuple) else [conversation]
         if any(has_video(chat) for chat in chats):
             if not kwargs.get("tokenize"):
-                raise ValueError("a wrapped processor replaces videos only with tokenize=True; for text use prepare()")
+                raise ValueError("a wrapped processor replaces videos only with tokenize=True; for text, use prepare()")
             kframes, k, options = self._selects
             told, kwargs["processor_kwargs"] = take_video_options(kwargs, kwargs.get("processor_kwargs"))
             prepared = [prepare(chat, self, kframes, k, video_options=told, **options) for chat in chats]

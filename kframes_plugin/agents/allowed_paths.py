@@ -48,7 +48,7 @@ class AllowedPaths:
             raise ValueError("allowed_paths must name at least one directory whose videos may be read; got none")
         for directory in self.directories:
             if not directory.is_dir():
-                raise ValueError(f"allowed_paths must be directories; {directory} is none")
+                raise ValueError(f"allowed_paths must be directories; {directory} is not one")
 
     def resolve(self, video: str) -> str:
         """The resolved path of an allowed file, or an allowed URL.
@@ -58,7 +58,7 @@ class AllowedPaths:
                 is on this machine.
         """
         if not isinstance(video, str):
-            raise VideoError(f"{quoted(video)} is no path. {self._advice()}")
+            raise VideoError(f"{quoted(video)} is not a path. {self._advice()}")
         if "://" in video or is_url(video):
             return self._url(video)
         for directory in self.directories:
@@ -66,7 +66,7 @@ class AllowedPaths:
             if path is None:
                 continue
             if not stat.S_ISREG(os.stat(path).st_mode):
-                raise VideoError(f"{quoted(video)} is no regular file. {self._advice()}")
+                raise VideoError(f"{quoted(video)} is not a regular file. {self._advice()}")
             return path
         raise VideoError(f"{quoted(video)} is not a file that this tool may read. {self._advice()}")
 

@@ -88,8 +88,8 @@ def _fit_sheet(selection: Selection, max_bytes: int) -> tuple[Pictures, tuple[No
             data = base64_jpeg(sheet, long_side=None, quality=quality)
             if len(caption) + len(data) <= max_bytes:
                 text = (
-                    f"all {count} frames are on one sheet, each {width} pixels wide, for their pictures do not fit in "
-                    "the bytes of one answer; a smaller k shows more of each"
+                    f"all {count} frames are on one sheet, each {width} pixels wide, because their pictures do not fit "
+                    "in the bytes of one answer; a smaller k shows more of each"
                 )
                 return ((caption, data),), (Note("contact-sheet", text),)
     raise KFramesError(

@@ -66,7 +66,7 @@ def select_block(
     unread = sorted(map(shortened, [*(str(key) for key in given if key not in FOLLOWED), *more]))
     if not unread:
         return selection
-    note = Note("keys-unread", f"the video block has keys that are not followed: {', '.join(unread)}")
+    note = Note("keys-unread", f"the video block has keys that are ignored: {', '.join(unread)}")
     log_notes(selection.video, [note])
     return replace(selection, notes=(*selection.notes, note))
 

@@ -119,7 +119,7 @@ def load_answerer(
     if name.startswith(("http://", "https://")):
         return RemoteAnswerer(name, {} if server is None else server)
     if server:
-        raise ValueError(f"server= is for answerers behind an http(s) URL; {name!r} is none: leave it out")
+        raise ValueError(f"server= is for answerers behind an http(s) URL; {name!r} is not one: leave it out")
     return TransformersAnswerer(name, device=device)
 
 

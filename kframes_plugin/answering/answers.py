@@ -109,7 +109,7 @@ def answer_question(
     else:
         reply = Reply(_collect(answerer(messages), on_text), False, Cost(model_calls=1))
     if not reply.text.strip():
-        raise AnswererError("the answerer gave an empty answer; raise its longest answer, or try another model")
+        raise AnswererError("the answerer gave an empty answer; raise its maximum answer length, or try another model")
     cost = selection.cost + reply.cost + Cost(seconds={"answer": perf_counter() - start})
     choice = read_choice(reply.text, options) if options else None
     return Answer(reply.text.strip(), question, selection, tuple(options), choice, cost, reply.cut_off)

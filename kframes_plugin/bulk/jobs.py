@@ -60,7 +60,7 @@ def _read_row(line: str, where: str, base: Path, query: str | None, k: int) -> R
         raise KFramesError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(KEYS)}")
     asked = row.get("query", query)
     if not isinstance(asked, str) or not asked.strip():
-        raise KFramesError(f'{where}: a row needs a "query", or the command --query')
+        raise KFramesError(f'{where}: a row needs a "query", or the command needs --query')
     video = row["video"] if is_url(row["video"]) else str(base / row["video"])
     try:
         within = tuple(check_spans([(start, end) for start, end in row.get("within", ())]))

@@ -69,7 +69,7 @@ class ChatClient:
         options: more fields of the request; None removes one, as {"max_tokens": None, "max_completion_tokens": 900}.
 
     Raises:
-        SelectorError: url is no http(s) URL, or carries a password.
+        SelectorError: url is no http(s) URL, or contains a password.
     """
 
     url: str
@@ -92,16 +92,18 @@ class ChatClient:
         except (ValueError, httpx.InvalidURL) as error:
             raise SelectorError(f"the server's URL {self.url!r} is not valid: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SelectorError(f'the server must be an http(s) URL, as "http://localhost:8000/v1"; got {self.url!r}')
+            raise SelectorError(
+                f'the server must be an http(s) URL, such as "http://localhost:8000/v1"; got {self.url!r}'
+            )
         if "@" in parts.netloc:
-            raise SelectorError(f"the URL of {parts.hostname} carries a password; set {KEYS[0]} instead")
+            raise SelectorError(f"the URL of {parts.hostname} contains a password; set {KEYS[0]} instead")
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
         """``from_url("http://localhost:8000/v1#Qwen/Qwen2.5-VL-3B-Instruct")``: the model's name follows the #."""
         base, _, model = url.partition("#")
         if not model:
-            raise SelectorError(f'{base} says no model; add its name after a #, as "{base}#model"')
+            raise SelectorError(f'{base} names no model; add its name after a #, as "{base}#model"')
         return cls(base, model, **options)
 
     def chat(self, messages: Messages, *, shown: int, on_text: OnText | None = None) -> Reply:
@@ -113,7 +115,7 @@ class ChatClient:
             on_text: called with each piece of the answer as it comes, from a server that streams; else with all of it.
 
         Raises:
-            SelectorError: the server cannot be reached, refuses, or does not answer as a chat endpoint does.
+            SelectorError: the server cannot be reached, refuses, or does not answer like a chat endpoint.
         """
         body: dict[str, Any] = {
             "model": self.model,
@@ -146,7 +148,9 @@ class ChatClient:
         """The API key; empty where there is none."""
         key = (self.api_key or next((os.environ[name] for name in KEYS if os.environ.get(name)), "")).strip()
         if not (key.isascii() and key.isprintable()):  # said here, for the HTTP library would show it
-            raise SelectorError(f"the API key for {self.url} holds characters that no key has; set {KEYS[0]} anew")
+            raise SelectorError(
+                f"the API key for {self.url} contains characters that no key can have; set {KEYS[0]} again"
+            )
         return key
 
     def _post(self, body: dict[str, Any], shown: int, events: EventReader | None) -> tuple[httpx.Response, int]:
@@ -175,7 +179,9 @@ class ChatClient:
                 wait(seconds)
         if not isinstance(outcome, httpx.Response):
             why = f"{type(outcome).__name__}: {outcome}"
-            raise SelectorError(f"cannot reach {self.url} ({why}); does the server run, is the URL right?") from outcome
+            raise SelectorError(
+                f"cannot reach {self.url} ({why}); is the server running, and is the URL right?"
+            ) from outcome
         if not outcome.is_success:
             raise SelectorError(self._refusal(outcome, shown, attempt + 1))
         return outcome, requests
@@ -195,7 +201,7 @@ class ChatClient:
                 f"{self.url} did not answer within {getattr(self, option):g} s; raise {option}, or lower candidates"
             ) from error
         except (AnswerTooLarge, httpx.DecodingError) as error:
-            raise SelectorError(f"{self.url} does not answer as a chat endpoint does: {error}") from error
+            raise SelectorError(f"{self.url} does not answer like a chat endpoint: {error}") from error
         except (ValueError, RecursionError, AttributeError) as error:
             raise SelectorError(f"{self.url} sends events that are not those of a chat endpoint: {error}") from error
         except httpx.RequestError as error:
@@ -251,8 +257,8 @@ class ChatClient:
             raise SelectorError(f"{self.url} gives no answer: {error}") from error
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise SelectorError(
-                f"{self.url} does not answer as an OpenAI-compatible chat endpoint: {self._said(response)[:120]!r}; is "
-                "this the base URL, ending in /v1 on most servers?"
+                f"{self.url} does not answer like an OpenAI-compatible chat endpoint: {self._said(response)[:120]!r}; "
+                "is this the base URL, ending in /v1 on most servers?"
             ) from error
 
 

@@ -29,7 +29,7 @@ def read_options(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         name, mark, value = text.partition("=")
         if not mark or not name.strip():
-            raise ValueError(f"an option of a server is written NAME=VALUE, as max_tokens=4000; got {text!r}")
+            raise ValueError(f"an option of a server is written NAME=VALUE, such as max_tokens=4000; got {text!r}")
         name, read = name.strip(), _read(value)
         if name.startswith(OF_THE_REQUEST):
             found.setdefault("options", {})[name.removeprefix(OF_THE_REQUEST)] = read

@@ -121,13 +121,13 @@ def check_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
     """
     plain = []
     if isinstance(spans, str | bytes) or not isinstance(spans, Iterable):
-        raise TypeError(f"within must be (start, end) pairs in seconds, as [(60, 90)]; got {quoted(spans)}")
+        raise TypeError(f"within must be (start, end) pairs in seconds, such as [(60, 90)]; got {quoted(spans)}")
     for span in spans:
         try:
             start, end = (float(edge) for edge in span)
         except (TypeError, ValueError) as error:
             raise TypeError(
-                f"within must be (start, end) pairs in seconds, as [(60, 90)]; got {quoted(span)}"
+                f"within must be (start, end) pairs in seconds, such as [(60, 90)]; got {quoted(span)}"
             ) from error
         if not 0 <= start < end < float("inf"):
             raise ValueError(f"a span of within needs 0 <= start < end, finite seconds; got ({start}, {end})")

@@ -21,7 +21,7 @@ from kframes_plugin.types import PREDICTION_KINDS, PredictionKind
 FILE_NAME = "kframes.json"
 MOST_BYTES = 4 << 20  # of the file; a vocabulary of 100,000 words has 1 MB
 MOST_CANDIDATES, MOST_SIDE, MOST_TOKENS, MOST_LAYERS = 65_536, 8192, 1_000_000, 1000
-NO_SCORES = 'reads one score a frame, which native video (input="video") does not have; use prediction="text"'
+NO_SCORES = 'reads one score per frame, which native video (input="video") does not have; use prediction="text"'
 
 
 @dataclass(frozen=True)

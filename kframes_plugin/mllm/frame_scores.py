@@ -95,7 +95,7 @@ def first_layers(language: Any, count: int | None) -> Iterator[None]:
     if norm is None or count > len(layers):
         raise SelectorError(
             f"scores_layer={count} cannot be read: {type(language).__name__} has {len(layers)} layers"
-            f"{'' if norm is not None else ' and no norm'}; use one that is there, or None"
+            f"{'' if norm is not None else ' and no norm'}; use one that exists, or None"
         )
     language.layers = layers[:count]
     try:

@@ -27,7 +27,7 @@ def check_folder(folder: Path) -> None:
     root = os.path.realpath(_home(folder))
     for file in _files(folder):
         if os.path.commonpath([root, os.path.realpath(file)]) != root:
-            raise ValueError(f"{file.name} is a link out of the directory; copy the file it means in its place")
+            raise ValueError(f"{file.name} leads out of the directory; replace the link with a copy of the file")
         if file.name.endswith(_INDEX):
             _check_index(file)
         if file.name == "modules.json":
@@ -41,11 +41,11 @@ def read_json(file: Path, most: int = MOST_BYTES) -> Any:
         ValueError: more than ``most`` bytes, not JSON, or nested too deep.
     """
     if file.stat().st_size > most:
-        raise ValueError(f"{file.name} has more than {most:,} bytes; it is no {file.name} of a checkpoint")
+        raise ValueError(f"{file.name} has more than {most:,} bytes; it cannot be the {file.name} of a checkpoint")
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except RecursionError as error:
-        raise ValueError(f"{file.name} is nested too deep; save the checkpoint once more") from error
+        raise ValueError(f"{file.name} is nested too deeply; save the checkpoint again") from error
     except ValueError as error:
         raise ValueError(f"{error}, in {file.name}") from error
 
@@ -69,7 +69,7 @@ def _check_index(file: Path) -> None:
     row = read_json(file)
     names = row.get("weight_map") if isinstance(row, dict) else None
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise ValueError(f"{file.name} has no weight_map of names; save the checkpoint once more")
+        raise ValueError(f"{file.name} has no weight_map of names; save the checkpoint again")
     for name in set(names.values()):
         if Path(name).name != name or not name.endswith(".safetensors"):
             raise ValueError(
@@ -77,7 +77,7 @@ def _check_index(file: Path) -> None:
                 "checkpoint with save_pretrained"
             )
         if not (file.parent / name).is_file():
-            raise ValueError(f"{file.name} names {quoted(name)}, which is not there; download it too")
+            raise ValueError(f"{file.name} names {quoted(name)}, which is missing; download it too")
 
 
 def _check_modules(file: Path) -> None:

@@ -112,7 +112,7 @@ def read_folder(folder: Path, schema: str) -> dict[str, Any]:
             raise ValueError(f"{JSON} has more than {LARGEST_JSON:,} bytes")
         plain = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(plain, dict) or plain.pop("schema", None) != schema:
-            raise KFramesError(f"{printable(str(folder))}: {JSON} is not of the schema {schema}; save it anew")
+            raise KFramesError(f"{printable(str(folder))}: {JSON} does not have the schema {schema}; save it again")
         entries = map(checked.fields, checked.rows(plain["frames"], "frames"))
         pictures = _read_pictures(folder, [checked.text(entry["file"], "file") for entry in entries])
         return checked.selection(plain, pictures)
@@ -128,7 +128,7 @@ def _read_pictures(folder: Path, names: list[str]) -> list[Image.Image]:
     for name in names:
         path = folder / name
         if Path(name).name != name or path.is_symlink() or not path.is_file():
-            raise ValueError(f"{name!r} is no file of this folder")
+            raise ValueError(f"{name!r} is not a file in this folder")
         with Image.open(path, formats=("JPEG",)) as picture:
             pixels += picture.width * picture.height
             if pixels > MOST_PIXELS:

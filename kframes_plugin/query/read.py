@@ -75,7 +75,7 @@ def read_query(
             read.append((phrase, shown))
             continue
         where = "the seconds asked for" if found else f"the video of {duration:.1f} s"
-        notes.append(Note("time-outside", f'"{_said(tokens, phrase)}" lies outside {where}; it is not followed'))
+        notes.append(Note("time-outside", f'"{_said(tokens, phrase)}" lies outside {where}; it is ignored'))
     if not read:
         return ReadQuery(query, tuple(spans), notes=tuple(notes))
     asked = _combine(tokens, read)

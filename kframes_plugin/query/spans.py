@@ -35,10 +35,10 @@ def to_seconds(value: Time, name: str = "time") -> float:
         SpanError: a text that is no time, a number below 0 or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, Real | str):
-        raise TypeError(f'{name} must be seconds or a text as "1:30"; got {value!r} ({type(value).__name__})')
+        raise TypeError(f'{name} must be seconds or a text such as "1:30"; got {value!r} ({type(value).__name__})')
     seconds = _read(value.strip()) if isinstance(value, str) else float(value)
     if seconds is None:
-        raise SpanError(f'{name} must be seconds or a text as "1:30" or "1h05m"; got {quoted(value)}')
+        raise SpanError(f'{name} must be seconds or a text such as "1:30" or "1h05m"; got {quoted(value)}')
     if not (math.isfinite(seconds) and seconds >= 0):
         raise SpanError(f"{name} must be finite seconds >= 0; got {quoted(value)}")
     return seconds
@@ -63,7 +63,9 @@ def to_span(text: str) -> tuple[float, float]:
     """
     parts = _BETWEEN.split(text.strip())
     if len(parts) != 2:
-        raise SpanError(f'a span must be two times with a dash between, as "10-20" or "1:30-2:00"; got {quoted(text)}')
+        raise SpanError(
+            f'a span must be two times with a dash between them, such as "10-20" or "1:30-2:00"; got {quoted(text)}'
+        )
     return check_range(parts[0], parts[1])
 
 

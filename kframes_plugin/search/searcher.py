@@ -225,7 +225,7 @@ class Searcher:
             lines, _ = read_transcript(video, self.words)
             assert pool.rows is not None
             if stat_files(files) != stat:
-                raise VideoError(f"{files[0]}: changed while it was read; index it again when it is whole")
+                raise VideoError(f"{files[0]}: changed while it was read; index it again when it is complete")
             numbers = np.unique(pool.scene_numbers, return_inverse=True)[1]  # scenes that no frame shows do not count
             return Entry(video.duration, pool.times, numbers.astype(np.int32), pool.rows.astype(np.float16), lines)
 

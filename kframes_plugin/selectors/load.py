@@ -43,12 +43,14 @@ def load_selector(
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {quoted(dtype)}")
     if device is not None and not (isinstance(device, str) and _DEVICE.fullmatch(device)):
-        raise ValueError(f'device must be None, or as "cpu", "cuda", "cuda:1" or "auto"; got {quoted(device)}')
+        raise ValueError(
+            f'device must be None, or a name such as "cpu", "cuda", "cuda:1" or "auto"; got {quoted(device)}'
+        )
     if server is not None and not isinstance(server, Mapping):
         raise TypeError(f"server must be a mapping of names to values; got {quoted(server)}")
     model = _long_name(model)
     if server and not model.startswith(("http://", "https://")):
-        raise ValueError(f"server= is for models behind an http(s) URL; {model!r} is none: leave it out")
+        raise ValueError(f"server= is for models behind an http(s) URL; {model!r} is not one: leave it out")
     if model == "nano":
         return load_selector(_nano(), device=device, dtype=dtype, prediction=prediction)
     if prediction is not None and (
@@ -117,7 +119,7 @@ def _nano() -> str:
     """The folder of the bundled model, with a word on what it can do."""
     if not (NANO / "model.safetensors").is_file():
         raise SelectorError(
-            f"the bundled model nano has no weights: there is no {NANO / 'model.safetensors'}; install kframes anew, "
+            f"the bundled model nano has no weights: there is no {NANO / 'model.safetensors'}; reinstall kframes, "
             'train it with training/recipes/nano.sh, or name another selector, as KFrames.from_pretrained("scenes")'
         )
     log.warning(NANO_NOTE)

@@ -69,7 +69,7 @@ class RemoteSelector(ChatClient):
             query: what to look for, in words.
 
         Raises:
-            SelectorError: the server cannot be reached, refuses, or does not answer as a chat endpoint does.
+            SelectorError: the server cannot be reached, refuses, or does not answer like a chat endpoint.
         """
         return self._ask(frames, self._jpegs(frames), query)
 

@@ -170,8 +170,8 @@ class SimilaritySelector:
         words = _unit(np.asarray(self.embed_text(text), np.float32).reshape(1, -1), "the query")[0]
         if images.shape[1] != len(words):
             raise SelectorError(
-                f"image and text embeddings must have one width; got {images.shape[1]} and {len(words)}: take both "
-                "callables from one model"
+                f"image and text embeddings must have the same width; got {images.shape[1]} and {len(words)}: take "
+                "both callables from one model"
             )
         similarity: NDArray[np.float32] = images @ words
         return similarity
@@ -193,7 +193,7 @@ class SimilaritySelector:
             parts.append(np.asarray(self.embed_images([frame.image for frame in batch]), np.float32))
         features = np.concatenate(parts)
         if features.ndim != 2 or len(features) != len(frames):
-            raise SelectorError(f"embed_images must return (n, d), a row a picture; got {features.shape} in all")
+            raise SelectorError(f"embed_images must return (n, d), one row per picture; got {features.shape} in all")
         return _unit(features, "the candidate frames"), len(batches)
 
 

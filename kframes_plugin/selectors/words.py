@@ -49,7 +49,7 @@ class WordsSelector:
         """
         cost = Cost(candidates=len(frames))
         if not any(_lines(frames, name) for _, name in KINDS):
-            return Prediction(notes=[Note("no-transcript", "no words are known of this video")], cost=cost)
+            return Prediction(notes=[Note("no-transcript", "this video has no words to search")], cost=cost)
         clips = clips_of_matches(find_matches(frames, query, LEAST_ALONE))
         nothing = Note("nothing-found", "no line that is spoken or shown answers the query")
         return Prediction(clips, notes=[] if clips else [nothing], cost=cost)

@@ -48,7 +48,7 @@ def download(
     try:
         run_within(seconds, lambda: fetch.into(to), fetch.stop)
     except OutOfTime as error:
-        raise VideoError(f"{shortened(url)}: did not come whole within {seconds:g} s; raise total_timeout.") from error
+        raise VideoError(f"{shortened(url)}: was not downloaded within {seconds:g} s; raise total_timeout.") from error
     except httpx.TimeoutException as error:
         raise VideoError(
             f"{shortened(url)}: its server sent nothing for {wait:g} s; try again, or raise timeout."
@@ -99,9 +99,9 @@ class _Fetch:
         host, port = (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme)
         where = f"redirects to {shortened(url, 200)}, which" if url != self.url else "its URL"
         if parts.scheme not in _PORTS or not host or port is None:
-            raise self._error(f"{where} is no http or https URL; download it yourself.")
+            raise self._error(f"{where} is not an http or https URL; download it yourself.")
         if "@" in parts.netloc:
-            raise self._error(f"{where} carries a password; leave it out, or download the video yourself.")
+            raise self._error(f"{where} contains a password; leave it out, or download the video yourself.")
         names = {host, f"{host}:{port}"}
         if self.hosts is not None and not names & {name.lower() for name in self.hosts}:
             raise self._error(

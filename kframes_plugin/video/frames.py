@@ -26,8 +26,8 @@ class GivenFrames:
             raise ValueError("frames is empty; give at least one")
         if any(isinstance(frame, str | os.PathLike | bytes | Mapping) for frame in given):
             raise TypeError(
-                f"frames must be Frames or pictures, not {type(given[0]).__name__}; a list of paths is no video: give "
-                "one path, or call select_many or search"
+                f"frames must be Frames or pictures, not {type(given[0]).__name__}; a list of paths is not a video: "
+                "give one path, or call select_many or search"
             )
         if all(isinstance(frame, Frame) for frame in given):
             if timestamps is not None:

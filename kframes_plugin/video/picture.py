@@ -104,7 +104,7 @@ def find_oddities(frame: VideoFrame, known: Container[str] = ()) -> dict[str, st
     if is_interlaced(frame):
         found["deinterlaced"] = "interlaced: one field of each picture is shown, with the lines between made of it"
     if "see-through" not in known and has_alpha(frame) and _lay_on_black(frame) is not None:
-        found["see-through"] = "has an alpha channel: what is see-through is shown on black"
+        found["see-through"] = "has an alpha channel: transparent areas are shown on black"
     return found
 
 

@@ -229,7 +229,7 @@ class PyAVDecoder:
         """From the packets where they tell everything, else from one sequential decode, with a note."""
         container, stream, _ = self._reading.shared(threads=1)
         if not len(packets):
-            raise VideoError(f"{self.path}: has a video stream but no decodable frame in it; the file is not complete.")
+            raise VideoError(f"{self.path}: has a video stream but no decodable frame in it; the file is incomplete.")
         trouble = why_not_by_packets(packets, container.format.name, reorders=_reorders(stream))
         if not trouble and (found := self._index_by_packets(packets)) is not None:
             return found
@@ -292,7 +292,7 @@ class PyAVDecoder:
         alpha = has_alpha(frame)
         self._note_oddities(frame)
         if claims_alpha(stream) and not alpha:
-            self._note("see-through", "has an alpha channel that this PyAV cannot read: what it hides may show")
+            self._note("see-through", "has an alpha channel that this PyAV cannot read: what it hides may be visible")
         return VideoInfo(
             screen.width,
             screen.height,
@@ -387,7 +387,7 @@ class PyAVDecoder:
         latest = NO_STAMP
         for frame in self._frames(_skipping(packets, wanted, decoder), decoder, since=key_pts):
             if tells_keys and frame.pts == key_pts and not frame.key_frame:
-                raise DamagedError(f"{self.path}: a picture marked as an I-frame is none; the file is damaged.")
+                raise DamagedError(f"{self.path}: a picture marked as an I-frame is not one; the file is damaged.")
             if frame.pts is not None and frame.pts < latest:
                 self._note_back()
             latest = frame.pts if frame.pts is not None else latest

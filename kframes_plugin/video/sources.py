@@ -99,7 +99,7 @@ def path_of(video: str) -> str:
     try:
         parts = urlsplit(video)
     except ValueError as error:
-        raise VideoError(f"{shortened(video)}: is no file URL: {error}; give the path.") from error
+        raise VideoError(f"{shortened(video)}: is not a file URL: {error}; give the path.") from error
     if parts.netloc not in ("", "localhost"):
         raise VideoError(f"{shortened(video)}: is on another host, {quoted(parts.netloc)}; write file:///PATH.")
     if parts.query or parts.fragment:
@@ -115,11 +115,11 @@ def _from_path(video: Any, options: VideoOptions) -> Source:
     if not isinstance(video, str):
         raise TypeError(f"path must be a str or os.PathLike[str]; got {type(video).__name__}")
     if not video:
-        raise VideoError("the video is an empty text; give the path of a file.")
+        raise VideoError("the video is an empty string; give the path of a file.")
     path = path_of(video)
     if not is_url(path):
         if path.startswith(MEMORY) and not os.path.exists(path):
-            raise VideoError(f"{path}: was given as bytes or a file object, and is closed; give it once more.")
+            raise VideoError(f"{path}: was given as bytes or a file object, and is closed; pass it again.")
         return Source(path, path)
     scheme = path.partition(":")[0].lower()
     if scheme == "data":
@@ -169,7 +169,7 @@ def _read_data_url(url: str, options: VideoOptions) -> bytes:
         try:
             data = base64.b64decode(b"".join(data.split()), validate=True)
         except binascii.Error as error:
-            raise VideoError(f"{shortened(url)}: is not base64 ({error}); encode the file once more.") from error
+            raise VideoError(f"{shortened(url)}: is not base64 ({error}); encode the file again.") from error
     if len(data) > most:
         raise VideoError(f"{shortened(url)}: holds more than {most:,} bytes; give a file instead.")
     return data
@@ -207,14 +207,14 @@ def _drain(video: Any, file: BinaryIO, options: VideoOptions) -> None:
             )
         file.write(chunk)
     if not size:
-        raise VideoError("the file object gives no bytes from where it stands; call seek(0) first.")
+        raise VideoError("the file object gives no bytes from its current position; call seek(0) first.")
 
 
 def _read(video: Any) -> bytes:
     try:
         chunk = video.read(_CHUNK)
     except (OSError, ValueError) as error:
-        raise VideoError(f"the file object cannot be read: {error}; open it once more.") from error
+        raise VideoError(f"the file object cannot be read: {error}; open it again.") from error
     if chunk is None:
         raise VideoError("the file object has no bytes yet (read gave None); give one that waits for them.")
     if not isinstance(chunk, bytes | bytearray | memoryview):
@@ -270,6 +270,6 @@ def check_hosts(given: Any) -> bool | tuple[str, ...]:
     for host in hosts:
         if not isinstance(host, str) or not host or "/" in host or "@" in host:
             raise ValueError(
-                f'a host of allow_urls is a name, as "media.example.org", or NAME:PORT; got {quoted(host)}'
+                f'a host of allow_urls is a name, such as "media.example.org", or NAME:PORT; got {quoted(host)}'
             )
     return hosts

@@ -59,7 +59,7 @@ class WordOptions:
 
     def __post_init__(self) -> None:
         if not (self.language is None or isinstance(self.language, str)):
-            raise TypeError(f'language must be a text as "en", or None; got {quoted(self.language)}')
+            raise TypeError(f'language must be a text such as "en", or None; got {quoted(self.language)}')
         if not (isinstance(self.ocr, bool) or callable(self.ocr)):
             raise TypeError(f"ocr must be True, False or a function: picture -> text; got {quoted(self.ocr)}")
         given = self.transcript

@@ -56,11 +56,11 @@ def _find(video: OpenVideo, language: str | None) -> Read:
         try:
             spoken, more = read_file(path)
         except VideoError as error:
-            notes.append(Note("transcript-unreadable", f"a subtitle file beside the video was passed over: {error}"))
+            notes.append(Note("transcript-unreadable", f"a subtitle file next to the video was skipped: {error}"))
             continue
         return make_lines(spoken, video.duration, file.offset), (*notes, *more)
     if language is not None:
-        notes.append(Note("no-transcript", f"there are no subtitles in {language!r} in the file or beside it"))
+        notes.append(Note("no-transcript", f"there are no subtitles in {language!r} in the file or next to it"))
     return (), tuple(notes)
 
 

@@ -44,7 +44,7 @@ CANDIDATES, MOST_READ = 512, 320  # more candidates need more memory, more readi
 LEAST_READ, READ_A_SECOND = 20, 0.5  # of a short video so many frames are worth reading, and these for its length
 FOLDER = Path(__file__).parent  # the files of lite: vision.onnx, text.onnx, tokenizer.json, names.npy, names.txt
 
-UNKNOWN = Note("unknown-words", "the query names nothing whose looks lite knows; name what is to be seen")
+UNKNOWN = Note("unknown-words", "the query names nothing that lite knows the look of; name something visible")
 
 
 class LiteSelector:
@@ -270,5 +270,5 @@ def _load_names(folder: Path) -> tuple[list[str], Floats]:
         return names, np.load(folder / "names.npy", allow_pickle=False).astype(np.float32)
     except (OSError, ValueError) as error:
         raise SelectorError(
-            f"cannot read the class names in {folder}: {error}; install kframes anew, or run training/recipes/lite.sh"
+            f"cannot read the class names in {folder}: {error}; reinstall kframes, or run training/recipes/lite.sh"
         ) from error

@@ -51,7 +51,7 @@ def _open(file: Path) -> Any:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except (NoSuchFile, InvalidProtobuf, Fail) as error:
         raise SelectorError(
-            f"cannot read {file}: {error}; install kframes anew, or run training/recipes/lite.sh"
+            f"cannot read {file}: {error}; reinstall kframes, or run training/recipes/lite.sh"
         ) from error
 
 

@@ -57,7 +57,7 @@ class TextEncoder:
 
             file = self.folder / "tokenizer.json"
             if not file.is_file():
-                raise SelectorError(f"there is no {file}; install kframes anew, or run training/recipes/lite.sh")
+                raise SelectorError(f"there is no {file}; reinstall kframes, or run training/recipes/lite.sh")
             self._tokenizer = Tokenizer.from_file(str(file))
             self._tokenizer.enable_truncation(MAX_TOKENS)
             self._tokenizer.enable_padding(pad_id=self._tokenizer.token_to_id("[PAD]"))

@@ -58,7 +58,7 @@ class OpenAIWriter:
     ) -> None:
         base, self.model = urldefrag(url)
         if not self.model:
-            raise AnnotatorError(f'{base} says no model; add its name after a #, as "{base}#model"')
+            raise AnnotatorError(f'{base} names no model; add its name after a #, as "{base}#model"')
         self.url, self.json_schema = base, json_schema
         self.fields = {
             "max_tokens": max_tokens,
@@ -101,7 +101,7 @@ class OpenAIWriter:
             except openai.APITimeoutError as error:
                 raise self._failure(f"no answer within {self._client.timeout:g} s") from error
             except openai.APIConnectionError as error:
-                raise AnnotatorError(f"cannot reach {self.url} ({_said(error)}); does the server run?") from error
+                raise AnnotatorError(f"cannot reach {self.url} ({_said(error)}); is the server running?") from error
         self._failures = 0
         return self._completion(raw)
 
