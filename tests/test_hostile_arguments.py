@@ -368,7 +368,11 @@ ROWS: list[Row] = [
         "server= is for",
     ),
     (lambda g: command("select", FILM, "x", "--model", ""), SelectorError, "the name of the model is empty"),
-    (lambda g: command("select", FILM, "x", "--device", "quantum"), BadParameter, "device must be None, or a name such as"),
+    (
+        lambda g: command("select", FILM, "x", "--device", "quantum"),
+        BadParameter,
+        "device must be None, or a name such",
+    ),
     (lambda g: command("select", ODD, "x"), VideoError, r"\u001b[31mred\u000a\udcff: does not exist"),
     (lambda g: command("select", "data:,", "x"), VideoError, "data:,"),
     (lambda g: command("select", FILM, "x", "--model", "uniform", "--out", "/proc/none/x"), KFramesError, ""),

@@ -278,9 +278,7 @@ def test_a_slow_server_is_given_up_once(start: Start) -> None:
 
 def test_no_server_at_all() -> None:
     selector = RemoteSelector(f"http://127.0.0.1:{free_port()}/v1", "m", retries=1, backoff=0.01)
-    with pytest.raises(
-        SelectorError, match=r"cannot reach http://127\.0\.0\.1:\d+/v1 \(ConnectError: .*is the server"
-    ):
+    with pytest.raises(SelectorError, match=r"cannot reach http://127\.0\.0\.1:\d+/v1 \(ConnectError: .*is the server"):
         selector(candidates(), "q")
 
 
