@@ -24,14 +24,14 @@ from kframes_plugin.types import Note
 NAME = "select_video_frames"
 DESCRIPTION = (
     "Look at a video: finds the moments that matter to a query and returns exactly k of its frames as images, with a "
-    "numbered table of their times. Ask again with another query or a larger k to see more. Of a folder it finds the "
-    "videos that fit best and shows the first of them; ask for another by its name."
+    "numbered table of their times. Ask again with another query or a larger k to see more. For a folder it finds the "
+    "videos that match best and shows the first of them; ask for another by its name."
 )
 VIDEO = 'Path of the video file, or of a folder of videos, relative to the directories this tool may read; "." for all.'
 QUERY = "What to look for, in words; for a question, the question itself."
 K = "How many frames to return."
-START = 'Look only from here on: seconds, or a time as "1:30".'
-END = 'Look only up to here: seconds, or a time as "1:30".'
+START = 'Look only after this time: seconds, or a time such as "1:30".'
+END = 'Look only before this time: seconds, or a time such as "1:30".'
 DEFAULT_K = 8
 MAX_K = 32  # pictures: more does not fit the context of most models
 MAX_BYTES = 100_000  # of an answer: some 25,000 tokens where a host counts it as text
