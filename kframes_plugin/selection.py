@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -127,7 +128,7 @@ class Selection:
         """
         k = check_request(self.query, self.k if k is None else k, strategy)
         options = with_strategy(self.sampling, strategy)
-        with self._opened() as video:
+        with self.opened() as video:
             taken = take_keyframes(video, self.clips, k, options, nearest=self.nearest, scenes=self.scenes)
             duration = video.duration
         kept = tuple(note for note in self.notes if note.code not in KEYFRAME_CODES)
@@ -145,12 +146,19 @@ class Selection:
         )
 
     @contextmanager
-    def _opened(self) -> Iterator[OpenVideo]:
-        """The video: of the session that is still open, else opened for as long as it is needed."""
-        if (video := find_open(self.source)) is not None:
+    def opened(self, path: str | os.PathLike[str] | None = None) -> Iterator[OpenVideo]:
+        """The video: of the session that is still open, else opened for as long as it is needed.
+
+        Args:
+            path: where the video lies now; None: where it was.
+
+        Raises:
+            VideoError: it cannot be opened.
+        """
+        if path is None and (video := find_open(self.source)) is not None:
             yield video
-        elif self.video:
-            with OpenVideo(self.video, **self.sampling.video_options) as video:
+        elif path is not None or self.video:
+            with OpenVideo(self.video if path is None else path, **self.sampling.video_options) as video:
                 yield video
         else:
             raise VideoError(
@@ -295,7 +303,7 @@ class Selection:
         from kframes_plugin.output.report.page import write_html
 
         try:
-            with self._opened() as video:
+            with self.opened() as video:
                 self._check_same(video)
                 return write_html(self, path, video)
         except VideoError as error:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, overload, runtime_checkable
 
 from kframes_plugin.text import clock, printable
 
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 Priority = Literal["P1", "P2"]
 Strategy = Literal["auto", "focused", "hybrid", "uniform"]
 PredictionKind = Literal["text", "scores", "both"]
+ExportKind = Literal["mp4", "gif", "webp", "csv", "edl", "otio", "vtt", "label-studio"]
 Span = tuple[float, float]
 
 PRIORITIES: tuple[Priority, ...] = ("P1", "P2")
 STRATEGIES: tuple[Strategy, ...] = ("auto", "focused", "hybrid", "uniform")
 FRAME_SIZE = 1280  # long side of keyframes, pixels, at most: 64 of 1280 x 720 hold 236 MB in memory, of 4K 2.1 GB
 PREDICTION_KINDS: tuple[PredictionKind, ...] = ("text", "scores", "both")
+EXPORT_KINDS: tuple[ExportKind, ...] = get_args(ExportKind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""Commands on one video: select, probe; and models, which lists the models."""
+"""Commands on one video: select, export, probe; and models, which lists the models."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -21,8 +21,8 @@ from kframes_plugin.cli.app import (
     progress_bar,
     wrong_arguments,
 )
-from kframes_plugin.text import printable, printable_json, printable_lines
-from kframes_plugin.types import FRAME_SIZE, PredictionKind, Strategy
+from kframes_plugin.text import printable, printable_json, printable_lines, quoted
+from kframes_plugin.types import EXPORT_KINDS, FRAME_SIZE, ExportKind, PredictionKind, Strategy
 
 if TYPE_CHECKING:
     from kframes_plugin.keyframes import Progress
@@ -102,6 +102,42 @@ def select(
             selection.save(out, report=True)
             typer.echo(printable(f"kframes: wrote {len(selection.frames)} frames and report.html to {out}"), err=True)
     typer.echo(printable_json(selection.to_dict()) if as_json else _text(selection))
+
+
+def _check_kinds(kinds: list[str]) -> list[str]:
+    for kind in kinds:
+        if kind not in EXPORT_KINDS:
+            raise typer.BadParameter(f"{quoted(kind)} is none of {', '.join(EXPORT_KINDS)}")
+    return kinds
+
+
+@app.command(rich_help_panel=ONE)
+def export(
+    folder: Annotated[Path, typer.Argument(help="A folder that `kframes select ... --out` wrote.")],
+    kinds: Annotated[
+        list[str],
+        typer.Argument(help=f"What to write: {', '.join(EXPORT_KINDS)}.", metavar="KIND...", callback=_check_kinds),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Write here; by default into the folder of the selection.")] = None,
+    video: Annotated[str | None, typer.Option(help="Where the video lies now; by default where it was.")] = None,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="mp4: cut at the frame and encode anew; else from the I-frame before, as it is."),
+    ] = False,
+) -> None:
+    """Write the selection in FOLDER for other programs, and print the names of the files.
+
+    mp4, gif and webp: a file a clip. csv: two tables. edl, otio: timelines of editors. vtt: chapters. label-studio.
+
+    Example: kframes export out/ mp4 otio --out cuts/
+    """
+    from kframes_plugin.export import export as write
+    from kframes_plugin.selection import Selection
+
+    selection = Selection.load(folder)
+    for kind in cast(list[ExportKind], kinds):
+        for path in write(selection, kind, folder if out is None else out, video=video, exact=exact):
+            typer.echo(printable(str(path)))
 
 
 @app.command(rich_help_panel=ONE)

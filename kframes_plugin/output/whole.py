@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,11 +17,24 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         KFramesError: it cannot be written: where and why.
     """
+    with draft_of(path) as draft:
+        draft.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
+
+
+@contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """Give a path beside a file's place, to be written in the block, and move it there at its end.
+
+    Folders are made if missing. Where the block fails, the draft is removed and an earlier file stays.
+
+    Raises:
+        KFramesError: it cannot be written: where and why.
+    """
     draft = path.parent / f".kframes-{uuid4().hex}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            draft.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
+            yield draft
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)

@@ -68,7 +68,14 @@ def open_container(path: str, local: str, limits: Limits) -> InputContainer:
 
 
 def video_stream(container: InputContainer, path: str, limits: Limits) -> VideoStream:
-    """The best video stream, never a cover picture; the others are told not to be read.
+    """:func:`find_video_stream`; the other streams are told not to be read."""
+    stream = find_video_stream(container, path, limits)
+    read_only(container, stream)
+    return stream
+
+
+def find_video_stream(container: InputContainer, path: str, limits: Limits) -> VideoStream:
+    """The best video stream, never a cover picture.
 
     Raises:
         VideoError: no video stream, no decoder for it, encrypted, or more pixels than allowed.
@@ -86,7 +93,6 @@ def video_stream(container: InputContainer, path: str, limits: Limits) -> VideoS
     if (stream.codec_context.codec_tag or "").lower() in ("encv", "drmi"):
         raise VideoError(f"{path}: is encrypted (codec tag {stream.codec_context.codec_tag!r}); decrypt it first.")
     check_pixels(path, stream.codec_context.width, stream.codec_context.height, limits)
-    read_only(container, stream)
     return stream
 
 
