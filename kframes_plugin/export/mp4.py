@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
 from fractions import Fraction
@@ -48,32 +48,30 @@ def copy_clip(video: OpenVideo, clip: Clip, path: Path) -> None:
     start = file.starts + (float(before[-1]) if len(before) else 0.0)
     with _told(video, "cannot be copied into MP4", "encode the clips with exact"), _reading(file) as source:
         picture = find_video_stream(source, file.path, file.limits)
-        sound = _sound_of(source)
+        streams = [picture, *_sound_of(source)]
         with _writing(path) as out:
-            copies = {one.index: out.add_stream_from_template(one) for one in (picture, sound) if one is not None}
-            for packet in _packets(source, picture, sound, (start, file.starts + clip.end)):
+            copies = {one.index: out.add_stream_from_template(one, opaque=True) for one in streams}
+            for packet in _packets(source, streams, (start, file.starts + clip.end)):
                 base, copy = packet.time_base, copies[packet.stream.index]
                 back = round(start / base)
                 packet.pts, packet.dts = int(packet.pts or 0) - back, int(packet.dts or 0) - back
                 packet.stream = copy
                 out.mux(packet)
+        if not path.exists():
+            raise ValueError("no packet of it was found")
 
 
-def _packets(source: InputContainer, picture: Any, sound: Any, span: Span) -> Iterator[Packet[Any]]:
+def _packets(source: InputContainer, streams: list[Any], span: Span) -> Iterator[Packet[Any]]:
     """The packets of a span of the file's own clock, from the I-frame at its start on, in the order of the file.
 
-    A picture behind the end comes along where those before it need it, and then nothing between is left out.
+    The first of the streams is the picture. A picture behind the end comes along where those before it need it, and
+    then nothing between is left out.
     """
-    start, end = span
+    picture, (start, end) = streams[0], span
     source.seek(round((start - _EARLY) / picture.time_base), stream=picture)
-    streams = [one for one in (picture, sound) if one is not None]
     ends, begins = {one.index: end for one in streams}, math.inf
-    for packet in source.demux(streams):
-        if packet.dts is None:  # the end
-            continue
-        if packet.pts is None:
-            raise ValueError("its packets do not say when they are shown")
-        at, read = (float(stamp * packet.time_base) for stamp in (packet.pts, packet.dts))
+    for packet in _in_order(source.demux(streams)):
+        at, read = (float((stamp or 0) * packet.time_base) for stamp in (packet.pts, packet.dts))
         index = packet.stream.index
         if index in ends and read >= ends[index]:
             del ends[index]
@@ -92,6 +90,23 @@ def _packets(source: InputContainer, picture: Any, sound: Any, span: Span) -> It
             yield packet
 
 
+def _in_order(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
+    """Packets that say when they are shown and decoded: Matroska leaves the latter out at its start."""
+    waiting: dict[int, list[Packet[Any]]] = {}
+    for packet in packets:
+        if not packet.size:  # the end
+            continue
+        if packet.pts is None:
+            raise ValueError("its packets do not say when they are shown")
+        undated = waiting.setdefault(packet.stream.index, [])
+        undated.append(packet)
+        if packet.dts is not None:
+            for back, one in enumerate(reversed(undated)):
+                one.dts = packet.dts - back * max(1, packet.duration or 0)
+            yield from undated
+            undated.clear()
+
+
 def encode_clip(video: OpenVideo, clip: Clip, path: Path) -> None:
     """Encode the frames on screen in a clip as H.264 at the size they are shown, and its sound as AAC.
 
@@ -103,20 +118,19 @@ def encode_clip(video: OpenVideo, clip: Clip, path: Path) -> None:
     with (
         _told(video, "its clip cannot be encoded", "kframes probe says what is odd about it"),
         _reading(file) as source,
+        _writing(path) as out,
     ):
-        sound = _sound_of(source)
-        with _writing(path) as out:
-            rate = Fraction(video.frame_rate).limit_denominator(1001)
-            picture: Any = out.add_stream("libx264", rate=rate, options=_QUALITY)
-            picture.width, picture.height = max(2, video.width // 2 * 2), max(2, video.height // 2 * 2)
-            picture.pix_fmt, picture.codec_context.time_base = "yuv420p", _CLOCK
-            picture.codec_context.flags |= Flags.frame_duration  # of a variable rate, the last frame too
-            streams = [_encoded(picture, _pictures(video, span, (picture.width, picture.height)))]
-            if sound is not None:
-                voice = out.add_stream("aac", rate=_SOUND)
-                streams.append(_encoded(voice, _sounds(source, sound, file.starts, span)))
-            for packet in merge(*streams, key=lambda one: int(one.dts or 0) * one.time_base):
-                out.mux(packet)
+        rate = Fraction(video.frame_rate).limit_denominator(1001)
+        picture: Any = out.add_stream("libx264", rate=rate, options=_QUALITY)
+        picture.width, picture.height = max(2, video.width // 2 * 2), max(2, video.height // 2 * 2)
+        picture.pix_fmt, picture.codec_context.time_base = "yuv420p", _CLOCK
+        picture.codec_context.flags |= Flags.frame_duration  # of a variable rate, the last frame too
+        streams = [_encoded(picture, _pictures(video, span, (picture.width, picture.height)))]
+        for sound in _sound_of(source):
+            voice = out.add_stream("aac", rate=_SOUND)
+            streams.append(_encoded(voice, _sounds(source, sound, file.starts, span)))
+        for packet in merge(*streams, key=lambda one: int(one.dts or 0) * one.time_base):
+            out.mux(packet)
 
 
 def _encoded(stream: Any, frames: Iterator[Any]) -> Iterator[Packet[Any]]:
@@ -155,10 +169,10 @@ def _sounds(source: InputContainer, sound: Any, starts: float, span: Span) -> It
     yield from resampler.resample(None)
 
 
-def _sound_of(source: InputContainer) -> Any:
-    """The best stream of sound, of a codec that is known; None where there is none."""
+def _sound_of(source: InputContainer) -> list[Any]:
+    """The best stream of sound, where there is one of a codec that is known."""
     sound = source.streams.best("audio")
-    return None if sound is None or sound.codec_context is None else sound
+    return [] if sound is None or sound.codec_context is None else [sound]
 
 
 def _file(video: OpenVideo) -> VideoFile:
