@@ -177,7 +177,7 @@ def _sound_of(source: InputContainer) -> list[Any]:
 
 def _file(video: OpenVideo) -> VideoFile:
     if video.file is None:
-        raise VideoError("these frames were given, not a file: there is nothing to cut")
+        raise VideoError("these frames came from memory, not from a file: there is nothing to cut")
     return video.file
 
 

@@ -94,7 +94,7 @@ def _opened(selection: Selection, path: str | os.PathLike[str] | None) -> Iterat
     """The video, and no other one than that of the selection."""
     with selection.opened(path) as video:
         if video.file is None:
-            raise VideoError("these frames were given, not a file: csv alone can be written")
+            raise VideoError("these frames came from memory, not from a file: only csv can be written")
         times = np.array(selection.timestamps)
         ranks = np.searchsorted(video.timestamps, times - _SAME).clip(max=len(video.timestamps) - 1)
         apart = np.abs(video.timestamps[ranks] - times).max(initial=0.0)
