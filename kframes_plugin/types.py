@@ -145,7 +145,7 @@ NOTE_CODES: Mapping[str, str] = {
     "false-duration": "the file claims a different duration from that of its pictures",
     "times-restart": "time stamps go back or start again and were put in order",
     "tone-mapped": "pictures with a high dynamic range (HDR) were mapped to the standard range",
-    "deinterlaced": "interlaced pictures were made whole",
+    "deinterlaced": "interlaced pictures were deinterlaced: one field of each is shown",
     "see-through": "transparent parts of the pictures are shown on black",
     "picture-late": "the picture starts after the sound; times count from the first picture",
     "no-transcript": "there are no subtitles in the language that was asked for, or none at all",

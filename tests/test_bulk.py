@@ -136,7 +136,7 @@ def test_a_run_is_a_folder_a_request_and_a_table(films: list[str], tmp_path: Pat
     out = tmp_path / "out"
     done = run(str(jobs), "--out", str(out), "--model", "uniform", "--workers", "2")
     assert done.returncode == 1
-    assert "3 done, 1 failed, 0 of them before" in done.stderr
+    assert "3 done, 1 failed, 0 of these in earlier runs" in done.stderr
     table = rows_of(out)
     assert len(table) == 4
     for row in table:
@@ -146,7 +146,7 @@ def test_a_run_is_a_folder_a_request_and_a_table(films: list[str], tmp_path: Pat
             assert Selection.load(out / row["folder"]).timestamps == row["timestamps"]
             assert all(1 <= at < 3 for at in row["timestamps"])
     again = run(str(jobs), "--out", str(out), "--model", "uniform")
-    assert "3 done, 1 failed, 4 of them before" in again.stderr
+    assert "3 done, 1 failed, 4 of these in earlier runs" in again.stderr
     assert sorted(map(str, rows_of(out))) == sorted(map(str, table))
 
 

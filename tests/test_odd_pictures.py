@@ -69,7 +69,7 @@ def test_reference_white_of_hdr_is_white_and_a_note_says_so(
     with OpenVideo(path) as video:
         assert video.hdr == name
         assert [note.text for note in video.notes if note.code == "tone-mapped"] == [
-            f"HDR ({name}): its pictures are tone-mapped to the usual range (SDR)"
+            f"HDR ({name}): its pictures are tone-mapped to the standard range (SDR)"
         ]
         for frame in video.candidates(3, size=64):
             assert 235 <= np.asarray(frame.image).min() <= np.asarray(frame.image).max() <= 255

@@ -395,7 +395,7 @@ def test_a_key_that_cannot_be_sent_is_not_shown(start: Start) -> None:
 def test_the_key_follows_no_redirect(start: Start) -> None:
     elsewhere = start(GOOD)
     server = start(Reply(307, "", {"Location": elsewhere.url + "/chat/completions"}))
-    with pytest.raises(SelectorError, match=r"sends us to http://127.*use that URL if you trust it"):
+    with pytest.raises(SelectorError, match=r"redirects to http://127.*use that URL if you trust it"):
         quick(server, api_key=KEY)(candidates(), "q")
     assert elsewhere.requests == []
 

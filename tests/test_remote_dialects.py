@@ -295,7 +295,7 @@ def elsewhere(connection: socket.socket) -> None:
         (odd_encoding, "compressed as 'br', which was not asked for"),
         (false_gzip, "cannot be decompressed"),
         (deep, "does not answer like an OpenAI-compatible"),
-        (elsewhere, "sends us to http://127.0.0.1:1/steal"),
+        (elsewhere, "redirects to http://127.0.0.1:1/steal"),
     ],
 )
 def test_harm_ends_within_its_limits(harm: Callable[[socket.socket], None], message: str) -> None:

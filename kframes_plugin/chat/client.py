@@ -222,7 +222,7 @@ class ChatClient:
         if status in (401, 403):
             which = "the given api_key" if self.api_key else next((k for k in KEYS if os.environ.get(k)), None)
             fix = f"check {which}" if which else f"no key was sent: set {KEYS[0]} (or {KEYS[1]})"
-            return f"{self.url} does not let us in ({status}: {said}); {fix}"
+            return f"{self.url} denies access ({status}: {said}); {fix}"
         if status == 404:
             return f"{self.url} has no model {self.model!r}, or no /chat/completions ({said}); check both"
         if is_filtered(status, response.text):
@@ -230,7 +230,7 @@ class ChatClient:
         if _OUT_OF_MONEY in response.text:
             return f"the account at {self.url} has no credit left ({status}: {said})"
         if response.is_redirect:
-            return f"{self.url} sends us to {response.headers.get('location')}; use that URL if you trust it"
+            return f"{self.url} redirects to {response.headers.get('location')}; use that URL if you trust it"
         if status == 413 or (
             status < 500 and any(word in said.lower() for word in ("context", "too long", "too large"))
         ):

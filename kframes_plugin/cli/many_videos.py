@@ -71,7 +71,9 @@ def select_many(
             retry=retry_failed,
             progress=lambda done, total: progress("requests", done, total),
         )
-    told = f"{counts.done} done, {counts.failed} failed, {counts.before} of them before; rows in {results.table}"
+    told = (
+        f"{counts.done} done, {counts.failed} failed, {counts.before} of these in earlier runs; rows in {results.table}"
+    )
     typer.echo(f"kframes: {printable(told)}", err=True)
     if counts.failed:
         raise typer.Exit(1)

@@ -147,6 +147,6 @@ def _advice(name: str, error: Exception) -> str:
     if Path(name).is_absolute() or name.startswith("."):
         return f"{what}; check the path"
     return (
-        f"{what} (it is no local directory; if it is a model of the hub check its id, log in with `hf auth login` if "
-        f"it is gated, and for use without a network first run `hf download {name}`)"
+        f"{what} (it is not a local directory; if it is a hub model, check its id, log in with `hf auth login` if "
+        f"it is gated, and to use it without a network, first run `hf download {name}`)"
     )

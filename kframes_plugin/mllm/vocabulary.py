@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")  # a run of letters of any script, or of digits
-_ADVICE = 'use a larger model for it, as KFrames.from_pretrained("Qwen/Qwen2.5-VL-3B-Instruct")'
+_ADVICE = 'use a larger model for it, such as KFrames.from_pretrained("Qwen/Qwen2.5-VL-3B-Instruct")'
 
 
 def words(text: str) -> list[str]:

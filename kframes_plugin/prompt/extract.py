@@ -195,7 +195,7 @@ def _walk(value: Any, answer: Answer, priority: Any, depth: int) -> None:
     if clip is not None:
         answer.clips.append(clip)
         if depth != 1:
-            answer.repaired("took a clip out of another value than a list of clips")
+            answer.repaired("took a clip from a value that is not a list of clips")
     elif isinstance(value, list) and value and depth < MAX_DEPTH:
         for item in _paired(value):
             _walk(item, answer, priority, depth + 1)
@@ -209,14 +209,14 @@ def _walk(value: Any, answer: Answer, priority: Any, depth: int) -> None:
         if _get(value, "start") is not None or _get(value, "end") is not None:
             answer.repaired("dropped a clip without a usable start and end")
         elif not inner:
-            answer.repaired("skipped something that is no clip")
+            answer.repaired("skipped something that is not a clip")
         if keys := {key: spans[0] for key in value if (spans := _spans(key))}:  # {"1:01 - 1:14": "goal"}
             inner = {"": [[*span, value[key]] for key, span in keys.items() if isinstance(value[key], str)]}
         for key, item in inner.items():
             item = [list(span) for span in _spans(item)] if isinstance(item, str) else item
             _walk(item, answer, key if _priority(key) else _get(value, "priority") or priority, depth + 1)
     elif depth or value != []:
-        answer.repaired("skipped something that is no clip")
+        answer.repaired("skipped something that is not a clip")
 
 
 def _paired(values: list[Any]) -> list[Any]:
@@ -246,7 +246,7 @@ def _clip(value: Any, answer: Answer, priority: Any) -> RawClip | None:
         return None
     if span is None:
         return None
-    answer.repaired("read a clip that is no object with start and end", AS_SPANS)
+    answer.repaired("read a clip that is not an object with start and end", AS_SPANS)
     words = [item for item in rest if isinstance(item, str) and not _priority(item)]
     tags = [item for item in rest if _priority(item)]
     return RawClip(*span, _tell_priority(tags[0] if tags else priority, answer), words[0] if words else None)

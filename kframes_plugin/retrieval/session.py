@@ -97,7 +97,9 @@ class Retrieval:
         pool = self._take_pool(scorer, tuple(spans))
         scores, calls = self._score(scorer, pool, query)
         windows, frames = self._choose(pool, scores, spans, seconds, list(named()))
-        text = f"{self.retriever.name} named {len(windows)} windows, {length(windows):.0f} s of {length(spans):.0f} s"
+        text = (
+            f"{self.retriever.name} proposed {len(windows)} windows, {length(windows):.0f} s of {length(spans):.0f} s"
+        )
         count = sum(any(low <= frame.timestamp < high for low, high in windows) for frame in frames)
         note = Note(
             "retrieved", f"{text}, by {len(pool.times)} frames; {count} of {len(frames)} candidates lie in them"

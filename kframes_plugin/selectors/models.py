@@ -105,7 +105,7 @@ _GROUNDS = "trained to name all spans of a query; asked with its own prompt, as 
 # Marlin-2B is left out: see mllm/presets.
 MODELS = (
     _bundled("uniform", "spreads the frames evenly; does not read the query", 0, 0.1, 0.3),
-    _bundled("scenes", "one clip a scene; does not read the query", 0, 0.1, 4.4),
+    _bundled("scenes", "one clip per scene; does not read the query", 0, 0.1, 4.4),
     _bundled("words", "what is said: subtitles, transcripts; looks at no picture", 22.7, 0.3, 1.5),
     _bundled("nano", "drawn scenes only (SynthScenes); 4.4 s to load", 6.0, 0.9, 0.6),
     _bundled("lite", "real footage on any CPU: things and places", 28.8, 0.8, 15.3),
@@ -294,8 +294,8 @@ def write_table(machine: Machine, folder: Path | None) -> str:
     below = (
         f"This machine: {gpu}, {ram}, {machine.cores} cores, {'torch' if machine.has_torch else 'no torch'}. "
         f"auto: {choose(machine, folder).name}.\n"
-        "Seconds: one query on ten minutes of video, with decoding. ~: an estimate; all else was measured.\n"
-        "From plain to good for real footage; from clip-small on by published results, not measured by kframes."
+        "Seconds: one query on ten minutes of video, with decoding. ~: an estimate; the rest was measured.\n"
+        "From plainest to best for real footage; from clip-small on, as in published results, not measured by kframes."
     )
     return "\n".join([*(_line(cells, widths) for cells in lines), below])
 

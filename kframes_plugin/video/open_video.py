@@ -89,7 +89,7 @@ class OpenVideo:
         offset: seconds, >= 0, by which the picture starts after the first stream, mostly the sound. Players and
             subtitles count from there: their time is ours plus ``offset``.
         hdr: "PQ" or "HLG" where the picture has a high dynamic range (it is tone-mapped to SDR), else "".
-        interlaced: whether the picture comes as two fields (one of them is shown, with the lines between made of it).
+        interlaced: whether the picture comes as two fields (one of them is shown, with the lines between made from it).
         alpha: whether the picture can be see-through (it is shown on black).
         notes: what was out of the ordinary, one sentence each.
         frames_decoded: frames produced so far, also those only passed on the way.

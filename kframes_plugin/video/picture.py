@@ -100,9 +100,9 @@ def find_oddities(frame: VideoFrame, known: Container[str] = ()) -> dict[str, st
     """What is done to a frame beside scaling: sentences by the code of their notes, but for those ``known``."""
     found = {}
     if hdr := find_hdr(frame):
-        found["tone-mapped"] = f"HDR ({hdr}): its pictures are tone-mapped to the usual range (SDR)"
+        found["tone-mapped"] = f"HDR ({hdr}): its pictures are tone-mapped to the standard range (SDR)"
     if is_interlaced(frame):
-        found["deinterlaced"] = "interlaced: one field of each picture is shown, with the lines between made of it"
+        found["deinterlaced"] = "interlaced: one field of each picture is shown, with the lines in between made from it"
     if "see-through" not in known and has_alpha(frame) and _lay_on_black(frame) is not None:
         found["see-through"] = "has an alpha channel: transparent areas are shown on black"
     return found

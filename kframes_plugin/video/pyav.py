@@ -236,7 +236,8 @@ class PyAVDecoder:
         known = packets.pts[packets.pts != NO_STAMP]
         if len(known):  # before all of it is decoded
             check_duration(self.path, (float(known.max()) - float(known.min())) * float(self._clock()[0]), self.limits)
-        text = f"all of it was decoded once to find its frames: {trouble or 'no I-frame is shown, or none is one'}"
+        why = trouble or "no I-frame is shown, or what is marked as one is not"
+        text = f"all of it was decoded once to find its frames: {why}"
         self._note("decoded-whole", text)
         index = self._count(len(packets))
         if self._bad_packets:
