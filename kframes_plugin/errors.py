@@ -4,7 +4,7 @@
     ├── VideoError      the video cannot be read: which file, what is wrong, what to do
     ├── SelectorError   the selector cannot be loaded or cannot answer
     ├── AnswererError   the model that answers from the frames cannot be loaded or cannot answer
-    └── SpanError       the seconds asked for cannot be, or hold nothing of the video; a ValueError too
+    └── SpanError       the seconds asked for are invalid, or hold none of the video; also a ValueError
 
 Wrong arguments are otherwise plain ValueError and TypeError, raised before any work is done.
 """
@@ -37,7 +37,7 @@ class AnswererError(KFramesError):
 
 
 class SpanError(KFramesError, ValueError):
-    """The seconds asked for cannot be: no times, an end before its start, or nothing of the video lies in them."""
+    """The seconds asked for are invalid: not times, an end before its start, or none of the video lies in them."""
 
 
 @contextmanager

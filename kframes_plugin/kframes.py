@@ -59,27 +59,28 @@ class KFrames:
         candidates: candidate frames shown to the selector, >= 1; when None, what the selector asks for, else 256 (lite:
             one every 3 s, 256 to 512).
         strategy: "auto", "focused", "hybrid" or "uniform": see :func:`~kframes_plugin.clips.allocation.allocate`.
-        allocation: weights of the priorities, hybrid's share, the rule of "auto".
+        allocation: weights of the priorities, the share of "hybrid", the rule of "auto".
         candidate_size: size of the candidates: long side in pixels or (width, height); when None, what the selector
             asks for, else 448.
-        frame_size: the same for the keyframes; None is the size of the video. 1280 when it is not given: 720p stays as
-            it is, and larger pictures are scaled down while they are decoded.
+        frame_size: the same for the keyframes; None is the size of the video. By default 1280: 720p stays as it is, and
+            larger pictures are scaled down while they are decoded.
         video_options: keyword arguments for :class:`~kframes_plugin.video.OpenVideo`: decoder, limits, allow_urls.
         snap_to_cuts: move the ends of clips to cuts between the candidates around them, at the cost of some more
             decoded frames: see :func:`~kframes_plugin.clips.snapping.snap_to_cuts`. Without a cut nothing moves.
-            Clips that the selector is unsure of move to I-frames at cuts alone.
-            When None, what the selector asks for, else False: a function of yours may know its times exactly.
-        exact: keyframes at exactly equal spacing. Else each may move, inside its own stretch of its clip or of what
-            lies outside, to an I-frame, which costs a single decoded picture.
+            Clips that the selector is unsure of move only to cuts with an I-frame.
+            When None, what the selector asks for, else False: your own function may know its times exactly.
+        exact: space keyframes exactly. Otherwise each may move, within its own stretch of time, to an I-frame, which
+            costs a single decoded picture.
         time_words: read the times that a query names ("the cat in the first minute") as spans to look at, and ask the
-            selector for the rest. A table of another language does it in that language; False reads none.
-        retriever: for videos of hours: a cheap scorer that sees up to 4,096 I-frames and names the windows in which
-            most candidates lie. A name as "lite", "scores" (the selector's own), or an object: see
+            selector for the rest. A table for another language does this in that language; False reads none.
+        retriever: for hours of video: a cheap scorer that sees up to 4,096 I-frames and proposes the windows in which
+            most candidates lie. A name such as "lite", "scores" (the selector's own), or an object: see
             :class:`~kframes_plugin.types.FrameEmbedder` and :class:`~kframes_plugin.types.FrameScorer`. None: no
-            retriever. "auto": what the selector asks for, above ten minutes and 4 s between candidates.
+            retriever. "auto": what the selector asks for, if the video is longer than ten minutes and
+            candidates are more than 4 s apart.
         words: ``transcript``, ``language`` and ``ocr``: where the words of videos come from, see
-            :class:`~kframes_plugin.words.options.WordOptions`. Words are evidence beside the looks that a selector
-            scores; where none match the query, the clips are those of looks alone.
+            :class:`~kframes_plugin.words.options.WordOptions`. Words are evidence in addition to the
+            pictures that a selector scores; if none match the query, clips come from the pictures alone.
 
     Raises:
         TypeError: the selector is not callable, or the retriever gives no scores.
@@ -141,15 +142,16 @@ class KFrames:
 
         Args:
             model: a short name of ``kframes models`` ("lite", "nano", "scenes", "uniform", "clip", "qwen3-vl-4b" ...);
-                "auto", the best that this machine runs without a download; "openclip:ARCH/WEIGHTS"; "st:ORG/MODEL" or
-                "st:DIRECTORY", a multimodal encoder of sentence-transformers (extra ``st``);
+                "auto", the best one that this machine can run without a download; "openclip:ARCH/WEIGHTS";
+                "st:ORG/MODEL" or "st:DIRECTORY", a sentence-transformers multimodal encoder (extra ``st``);
                 "https://host/v1#model" (an OpenAI-compatible server; key from KFRAMES_API_KEY or OPENAI_API_KEY);
                 otherwise a transformers id or directory, or the directory of a PEFT adapter.
-            device: "cpu", "cuda", "cuda:1" ...; automatic when None.
+            device: "cpu", "cuda", "cuda:1" ...; chosen automatically when None.
             dtype: "auto", "float32", "bfloat16" or "float16".
-            prediction: of a multimodal model: "text", it writes its clips with reasons; "scores", one score a candidate
-                from one pass, several times faster; "both", the clips of both; None: what its checkpoint says.
-            server: of a model behind a URL, fields of :class:`~kframes_plugin.selectors.remote.RemoteSelector`, as
+            prediction: how a multimodal model predicts: "text", it writes its clips with reasons; "scores", it scores
+                every candidate in one pass, several times faster; "both", the clips of both; None: what its
+                checkpoint says.
+            server: for a model behind a URL, fields of :class:`~kframes_plugin.selectors.remote.RemoteSelector`, as
                 ``{"max_tokens": 4000, "timeout": 300, "options": {"reasoning_effort": "low"}}``.
             options: keyword arguments of :class:`KFrames`.
 
@@ -177,21 +179,21 @@ class KFrames:
         """Choose exactly min(k, frames) distinct frames of a video for a query.
 
         Args:
-            video: path of a local file; or frames of your own: a sequence of :class:`Frame`, or an ``OpenVideo``.
+            video: path of a local file; or your own frames: a sequence of :class:`Frame`, or an ``OpenVideo``.
             query: what is looked for, in words.
             k: frames wanted, >= 1.
             strategy: another strategy for this call.
-            within: spans, (start, end) in seconds, outside of which nothing is looked at: candidates, clips and
-                keyframes lie inside. Where they hold fewer than k frames, the rest comes from around them, and a note
+            within: spans, (start, end) in seconds; nothing outside them is looked at: candidates, clips and
+                keyframes lie inside. If they hold fewer than k frames, the rest come from around them, and a note
                 says so. None: the whole video.
-            start, end: the same for one span: seconds, or a text as "1:30"; None is the start or the end of the video.
-                With ``within`` too, what lies in both counts.
-            progress: called as ``progress(step, done, total)`` while frames are decoded; True: bars of tqdm.
+            start, end: the same for one span: seconds, or a text such as "1:30"; None is the start or the end of the
+                video. Together with ``within``, only what lies in both counts.
+            progress: called as ``progress(step, done, total)`` while frames are decoded; True: tqdm bars.
             words: another ``transcript``, ``language`` or ``ocr`` for this call, as for :class:`KFrames`.
 
         Raises:
             TypeError, ValueError: wrong arguments, before any work is done.
-            SpanError: what was asked for lies outside the video.
+            SpanError: the span that was asked for lies outside the video.
             VideoError: the video cannot be read.
             SelectorError: the selector cannot answer.
         """
@@ -227,10 +229,10 @@ class KFrames:
             k: frames, >= 1.
             query: what is looked for, in words; the question when None.
             options: of a multiple-choice question, none or 2 to 26.
-            compare: also answer from k frames spread evenly: ``answer.uniform``.
-            reasons: tell it the clips with their reasons. Off, since they make answers worse.
-            transcript_lines: tell it what is said near the frames.
-            on_text: called with each piece of the answer as it comes.
+            compare: also answer from k evenly spaced frames: ``answer.uniform``.
+            reasons: give it the clips with their reasons. Off by default, since they make answers worse.
+            transcript_lines: give it what is said near the frames.
+            on_text: called with each piece of the answer as it arrives.
             select: more arguments of :meth:`select`.
 
         Raises:
@@ -255,24 +257,24 @@ class KFrames:
         index: str | os.PathLike[str] | None = None,
         progress: ProgressOption = None,
     ) -> Hits:
-        """Find the videos that fit a query best, and where in them; no frame is decoded for a query.
+        """Find the videos that match a query best, and the moments in them; no frame is decoded for a query.
 
-        Their frames are embedded once and kept on disk; what is new or has changed is indexed first. The selector
-        embeds them where it can (lite, open_clip), else its retriever, else lite. Subtitles are evidence too.
+        Their frames are embedded once and kept on disk; new and changed videos are indexed first. The selector
+        embeds the frames if it can (lite, open_clip), else its retriever, else lite. Subtitles are evidence too.
 
         Args:
-            videos: a folder, with all below it, or paths of videos and folders.
+            videos: a folder, searched recursively, or paths of videos and folders.
             query: what is looked for, in words.
             k: videos wanted, >= 1.
-            index: folder of the index; None: ``.kframes`` in the folder of the videos.
-            progress: called as ``progress("index", done, total)``; True: bars of tqdm.
+            index: folder of the index; None: ``.kframes`` inside the folder of videos.
+            progress: called as ``progress("index", done, total)``; True: tqdm bars.
 
         Returns:
             At most k videos with clips, best first; ``errors`` names those that cannot be read.
 
         Raises:
             TypeError, ValueError: wrong arguments.
-            KFramesError: something is not there, or the index cannot be written.
+            KFramesError: a path does not exist, or the index cannot be written.
         """
         k = check_request(query, k, None)
         check_kinds(index=(index, str | os.PathLike | None))
@@ -280,7 +282,7 @@ class KFrames:
 
     @cached_property
     def searcher(self) -> Searcher:
-        """What :meth:`search` works with; ``searcher.build(videos)`` makes the index alone."""
+        """The object behind :meth:`search`; ``searcher.build(videos)`` only builds the index."""
         from kframes_plugin.search import Searcher
 
         return Searcher(self.retriever.find_embedder(), self.sampling.video_options, self.words)
@@ -291,7 +293,7 @@ class KFrames:
         return KeptSessions(self)
 
     def open(self, video: Video, *, progress: ProgressOption = None, **words: Unpack[WordArguments]) -> VideoSession:
-        """One look at a video for many queries: a context manager; see :class:`VideoSession`."""
+        """Open a video once for many queries: a context manager; see :class:`VideoSession`."""
         return VideoSession(self, video, progress, self.words.changed(words))
 
     def find(self, frames: Candidates, query: str, video: OpenVideo, *, within: Sequence[Span] = ()) -> Prediction:
@@ -373,7 +375,7 @@ class KFrames:
         workers: int = 1,
         ordered: bool = True,
     ) -> Iterator[Selection | Failure]:
-        """Select for many requests. Those on one video in a row share one look at it.
+        """Select for many requests. Consecutive requests about one video open it only once.
 
         Args:
             requests: (video, query) pairs, or :class:`~kframes_plugin.bulk.Request` with a k, strategy or spans of
@@ -382,13 +384,13 @@ class KFrames:
             workers: processes, >= 1. With more than one, each has a copy of the selector, so it must be picklable, and
                 a script must have its call under ``if __name__ == "__main__":``. With one, the next video is decoded
                 while the selector works on this one.
-            ordered: give results in the order of the requests; otherwise, with several workers, as they come.
+            ordered: give results in the order of the requests; otherwise, with several workers, as they finish.
 
         Returns:
-            A selection for each request; where one fails, a :class:`~kframes_plugin.bulk.Failure` in its place.
+            A selection for each request; if one fails, a :class:`~kframes_plugin.bulk.Failure` in its place.
 
         Raises:
-            TypeError, ValueError: k, strategy or workers cannot be.
+            TypeError, ValueError: k, strategy or workers are invalid.
         """
         check_request("-", k, strategy)
         if isinstance(requests, str | bytes | os.PathLike | Mapping) or not isinstance(requests, Iterable):

@@ -46,15 +46,15 @@ class Selection:
     the times of the frames are.
 
     Attributes:
-        video: path of the video; "" where frames were given instead.
+        video: path of the video; "" if frames were given instead.
         query: the query.
         k: frames asked for, >= 1.
         strategy: the strategy that was used: "focused", "hybrid" or "uniform".
         clips: the clips the selector chose, best first; may be empty.
-        nearest: all that may matter, where it is unsure: spans with chances as scores, best first; may be empty.
+        nearest: if the selector is unsure, all that may matter: spans with chances as scores, best first; may be empty.
         frames: min(k, frames in the video) distinct keyframes in time order.
         cost: frames decoded, model calls, tokens, seconds.
-        notes: what was out of the ordinary, each with a code (``kframes_plugin.types.NOTE_CODES``) and a sentence.
+        notes: anything unusual, each with a code (``kframes_plugin.types.NOTE_CODES``) and a sentence.
         duration: length of the video, seconds.
         scenes: scenes seen in the candidate frames: spans that part [0, duration).
         transcript: the lines spoken near the frames and in the clips, in time order; a frame's own is its ``said``.
@@ -120,10 +120,10 @@ class Selection:
 
         Args:
             k: frames wanted, >= 1; as before when None.
-            strategy: another strategy; as asked for before when None ("auto" is decided anew for the new k).
+            strategy: another strategy; the one asked for before when None ("auto" is resolved again for the new k).
 
         Raises:
-            TypeError, ValueError: k is no whole number >= 1, or an unknown strategy.
+            TypeError, ValueError: k is not a whole number >= 1, or an unknown strategy.
             VideoError: the video cannot be opened again.
         """
         k = check_request(self.query, self.k if k is None else k, strategy)
@@ -172,9 +172,9 @@ class Selection:
 
         Args:
             question: what the answerer is asked; the query when None.
-            reasons: put the clips with their reasons before the question. Off, since they make answers worse
+            reasons: put the clips with their reasons before the question. Off by default: they make answers worse
                 (Video-MME at k = 32: 57.7 with reasons, 65.1 without; arXiv 2510.13891).
-            transcript: put the lines that are spoken near the frames between them, at most some 2,000 tokens.
+            transcript: put the lines that are spoken near the frames between them, at most about 2,000 tokens.
         """
         return chat_messages(self, question, reasons=reasons, transcript=transcript)
 
@@ -248,14 +248,14 @@ class Selection:
         return jsonable
 
     def save(self, directory: str | Path, *, report: bool = False) -> Path:
-        """Write ``selection.json`` and one JPEG a keyframe (quality 95) to a directory, made if missing; returns it.
+        """Write ``selection.json`` and a JPEG per keyframe (quality 95) to a directory (created if missing); return it.
 
-        A directory that holds a ``selection.json`` is whole: an earlier selection there is replaced all at once, and
-        a process that ends in the middle leaves none.
+        A directory that holds a ``selection.json`` is complete: an earlier selection there is replaced atomically, and
+        a process that is killed midway leaves none.
 
         Args:
-            directory: where to; other files in it are left alone.
-            report: write ``timeline.png``, ``contact_sheet.png`` and ``report.html`` too.
+            directory: where to write; other files in it are left alone.
+            report: also write ``timeline.png``, ``contact_sheet.png`` and ``report.html``.
 
         Raises:
             KFramesError: it cannot be written.
@@ -292,10 +292,10 @@ class Selection:
         return contact_sheet(self, columns, width)
 
     def to_html(self, path: str | Path) -> Path:
-        """Write the report: one HTML file without network, that shows what was found and re-allocates any k itself.
+        """Write the report: one HTML file that needs no network, shows what was found and re-allocates any k itself.
 
-        The video is opened again for small pictures of the frames that other k show, unless its session is still open.
-        Where it is gone, or is another one by now, the page shows the frames of this k alone and says so.
+        The video is opened again for small pictures of the frames for other k, unless its session is still open.
+        If it is gone, or has been replaced, the page shows only the frames of this k and says so.
 
         Raises:
             KFramesError: it cannot be written.

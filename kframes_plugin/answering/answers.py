@@ -25,12 +25,12 @@ class Answer:
     Attributes:
         text: what it wrote.
         question: what it was asked.
-        selection: the clips and frames that it rests on.
+        selection: the clips and frames that it is based on.
         options: of a multiple-choice question; may be empty.
-        choice: index of the option that it names; None without options, or where it names none.
+        choice: index of the option that it names; None without options, or if it names none.
         cost: of selecting and of answering; seconds by step.
-        cut_off: whether it ends where the longest answer was reached.
-        uniform: the answer from as many frames spread evenly, where one was asked for.
+        cut_off: whether it was cut off at the maximum length.
+        uniform: the answer from the same number of evenly spaced frames, if one was asked for.
     """
 
     text: str
@@ -46,7 +46,7 @@ class Answer:
         return self.text
 
     def rests_on(self) -> str:
-        """The times of the frames and the clips that it rests on, in words; a line each."""
+        """The times of the frames and the clips that it is based on, in words; a line each."""
         count, times = len(self.selection.frames), ", ".join(map(clock, self.selection.timestamps))
         lines = [f"{count} frame{'s' * (count != 1)}, {self.selection.strategy}: {times}"]
         for clip in self.selection.clips:
@@ -87,10 +87,10 @@ def answer_question(
         answerer: see :class:`~kframes_plugin.answering.answerers.Answerer`, or a function: chat messages -> text, or
             pieces of it.
         options: of a multiple-choice question, none or 2 to 26.
-        reasons: tell it the clips with their reasons. Off, since they make answers worse.
-        transcript: tell it what is said near the frames.
-        compare: also answer from as many frames spread evenly: ``answer.uniform``.
-        on_text: called with each piece of the answer as it comes.
+        reasons: give it the clips with their reasons. Off by default, since they make answers worse.
+        transcript: give it what is said near the frames.
+        compare: also answer from the same number of evenly spaced frames: ``answer.uniform``.
+        on_text: called with each piece of the answer as it arrives.
 
     Raises:
         TypeError: the answerer gives no text.

@@ -31,14 +31,14 @@ class WordOptions:
     """Where the words of a video come from.
 
     Attributes:
-        transcript: "auto": subtitles inside the file, else a subtitle file beside it (the video's name, ".srt",
+        transcript: "auto": subtitles inside the file, else a subtitle file next to it (the video's name, ".srt",
             ".vtt" or ".ass"; a language may stand between, as in "match.en.srt"). A path: that subtitle file, on the
             clock of players, which starts with the sound. A list of (start, end, text), seconds from the first frame.
-            A callable (path) -> such a list, with seconds from the start of the sound, as recognisers of speech give
+            A callable (path) -> such a list, with seconds from the start of the sound, as speech recognisers return
             it. None: no words.
-        ocr: also read the text on screen, in candidates that changed, with the extra ``ocr``; or a callable: picture
+        ocr: also read on-screen text, in candidates that changed, with the extra ``ocr``; or a callable: picture
             -> its text, "" where it has none.
-        language: of the subtitles, as "en", "eng" or "English"; None: what the file marks as its own, else the first.
+        language: of the subtitles, "en", "eng" or "English"; None: what the file marks as its own, else the first.
     """
 
     transcript: Transcript = "auto"
@@ -49,7 +49,7 @@ class WordOptions:
         """The same with other words.
 
         Raises:
-            TypeError: an argument of another name, or a value that cannot be.
+            TypeError: an unknown argument, or an invalid value.
         """
         known = [item.name for item in fields(self)]
         for name in words:
