@@ -115,7 +115,7 @@ def test_wrong_arguments_are_told_before_any_work(tmp_path: Path, kframes: KFram
     nothing = tmp_path / "nothing.mp4"
     with pytest.raises(ValueError, match="2 to 26 options, or none; got 1"):
         kframes.ask(nothing, "?", str, options=["red"])
-    with pytest.raises(AnswererError, match="says no model"):
+    with pytest.raises(AnswererError, match="names no model"):
         kframes.ask(nothing, "?", "http://localhost/v1")
     with pytest.raises(ValueError, match="server= is for answerers behind an http"):
         load_answerer("some/model", server={"max_tokens": 4})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ def url() -> Iterator[str]:
     demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, theme=THEME, allowed_paths=[str(SAMPLE)])
     yield demo.local_url
     demo.close()
+    gc.collect()  # loops that gradio leaves open, while its warnings are ignored
 
 
 def test_by_program(url: str) -> None:
