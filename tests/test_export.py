@@ -264,11 +264,13 @@ def test_errors_are_one_line(selection: Selection, tmp_path: Path) -> None:
     other = make_video(tmp_path / "other.mp4", every(40, 100))
     replace(selection, video=str(tmp_path / "gone.mp4")).save(tmp_path / "gone")
     replace(selection, clips=()).save(tmp_path / "none")
+    replace(selection, clips=(Clip(100, 200),)).save(tmp_path / "late")
     (tmp_path / "file").write_text("")
     for arguments, code, said in (
         ((str(tmp_path / "gone"), "edl"), 1, "gone.mp4"),
         ((str(tmp_path / "gone"), "mp4", "--video", str(other)), 1, "is not the video of the selection"),
         ((str(tmp_path / "none"), "mp4"), 1, "no clips"),
+        ((str(tmp_path / "late"), "edl"), 1, "starts at 100.0 s, but the video ends at 8.0 s"),
         ((str(tmp_path / "none"), "csv", "--out", str(tmp_path / "file")), 1, "cannot be written"),
         ((str(tmp_path), "csv"), 1, "no selection can be read"),
         ((str(tmp_path / "gone"), "avi"), 2, "avi"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+from PIL import Image
 
 from kframes_plugin.types import Clip
 from kframes_plugin.video import OpenVideo
@@ -12,6 +13,8 @@ from kframes_plugin.video import OpenVideo
 LONG_SIDE = 480  # pixels, at most
 RATE = 10.0  # pictures a second, at most
 MOST_PICTURES = 200  # of one file; long clips have fewer a second
+_SMALL = (128, 96)  # pixels
+_LOOKED_AT = 16  # pictures, at most, from which the colours of a GIF come
 
 
 def animate(video: OpenVideo, clip: Clip, kind: str) -> bytes:
@@ -29,7 +32,9 @@ def animate(video: OpenVideo, clip: Clip, kind: str) -> bytes:
     pictures = [frame.image for frame in video.frames_at(edges[:-1].tolist(), LONG_SIDE, keep=False)]
     stands = np.diff(np.round(edges * 100)).astype(int) * 10  # ms; a GIF counts hundredths
     out = io.BytesIO()
-    options = {"quality": 80} if kind == "webp" else {"optimize": True}
+    options = {"quality": 80} if kind == "webp" else {}
+    if kind == "gif":
+        pictures = _in_few_colours(pictures)
     pictures[0].save(
         out,
         kind,
@@ -40,3 +45,10 @@ def animate(video: OpenVideo, clip: Clip, kind: str) -> bytes:
         **options,
     )
     return out.getvalue()
+
+
+def _in_few_colours(pictures: list[Image.Image]) -> list[Image.Image]:
+    """The pictures in 256 colours, the same ones for all: that is quick, and what stands still does not flicker."""
+    shown = [np.asarray(picture.resize(_SMALL)) for picture in pictures[:: -(-len(pictures) // _LOOKED_AT)]]
+    colours = Image.fromarray(np.concatenate(shown)).quantize(256)
+    return [picture.quantize(palette=colours, dither=Image.Dither.NONE) for picture in pictures]

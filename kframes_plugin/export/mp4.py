@@ -42,11 +42,11 @@ def copy_clip(video: OpenVideo, clip: Clip, path: Path) -> None:
         VideoError: MP4 cannot hold its streams, or they have no order in time; encode them.
     """
     if any(note.code == "times-restart" for note in video.notes) or not len(video.i_frames):
-        raise VideoError(f"{shortened(video.path)}: its packets have no clean order; encode the clips with exact")
+        raise VideoError(f"{shortened(video.path)}: its packets are not in order; use exact (--exact)")
     before = video.i_frames[video.i_frames <= clip.start + _SAME]
     file = _file(video)
     start = file.starts + (float(before[-1]) if len(before) else 0.0)
-    with _told(video, "cannot be copied into MP4", "encode the clips with exact"), _reading(file) as source:
+    with _told(video, "cannot be copied into MP4", "use exact (--exact)"), _reading(file) as source:
         picture = find_video_stream(source, file.path, file.limits)
         streams = [picture, *_sound_of(source)]
         with _writing(path) as out:

@@ -100,4 +100,6 @@ def _opened(selection: Selection, path: str | os.PathLike[str] | None) -> Iterat
         apart = np.abs(video.timestamps[ranks] - times).max(initial=0.0)
         if apart > _SAME or abs(video.duration - selection.duration) > _LENGTHS:
             raise VideoError(f"{shortened(video.path)}: is not the video of the selection; name the right one")
+        if late := [clip.start for clip in selection.clips if clip.start >= video.duration]:
+            raise VideoError(f"a clip starts at {late[0]:.1f} s, but the video ends at {video.duration:.1f} s")
         yield video
