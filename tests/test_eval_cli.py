@@ -170,7 +170,7 @@ def test_a_selector_of_ones_own_is_measured_beside_the_others(
         (["--scorer", "none.jsonl", "--selectors", "aks"], "there is no file of scores none.jsonl"),
         (["--scorer", "uniform", "--selectors", "aks"], "has one way to answer"),
         (["--stores", "nowhere"], "nowhere holds no rows.jsonl"),
-        (["--shard", "3/2"], "a shard is i/n with 1 <= i <= n, as 2/8; got '3/2'"),
+        (["--shard", "3/2"], "a shard is i/n with 1 <= i <= n, such as 2/8; got '3/2'"),
     ],
 )
 def test_arguments_that_do_not_go_together(

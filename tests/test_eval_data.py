@@ -379,7 +379,7 @@ def test_ids_that_come_twice_are_kept_apart(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="check the path"):
         read(tmp_path / "none.json")
-    with pytest.raises(ValueError, match="is of no known data set: its first row has the fields colour"):
+    with pytest.raises(ValueError, match="is not a known data set: its first row has the fields colour"):
         kind_of(written(tmp_path / "a.json", [{"colour": 1}]))
     with pytest.raises(ValueError, match="must hold a list of objects"):
         kind_of(written(tmp_path / "b.json", {"a": 1}))

@@ -199,7 +199,7 @@ def test_the_command_says_what_is_missing(serve: Any, films: Path, tmp_path: Pat
     assert "1 videos could not be annotated; the others are complete" in done.stderr
     assert "broken.mp4: " in done.stderr
     assert "1 answers of 1 videos are missing because the server failed; run the build again to get them" in done.stderr
-    assert "film-05.mp4: the server failed at this request again and again (500: " in done.stderr
+    assert "film-05.mp4: the server failed at this request repeatedly (500: " in done.stderr
     healed = True
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
@@ -209,7 +209,7 @@ def test_the_command_says_what_is_missing(serve: Any, films: Path, tmp_path: Pat
 
 def test_a_server_that_fails_at_everything_is_given_up(serve: Any, films: Path, tmp_path: Path) -> None:
     server = serve(lambda body: 500)
-    with pytest.raises(AnnotatorError, match=f"failed at {FAILURES} requests on end .* run the build again later"):
+    with pytest.raises(AnnotatorError, match=f"failed at {FAILURES} requests in a row .* run the build again later"):
         build(sources([films]), tmp_path / "out", plan_of(server.url, tmp_path / "work"))
     assert len(server.log) < FAILURES + 10
 

@@ -107,7 +107,7 @@ def select(
 def _check_kinds(kinds: list[str]) -> list[str]:
     for kind in kinds:
         if kind not in EXPORT_KINDS:
-            raise typer.BadParameter(f"{quoted(kind)} is none of {', '.join(EXPORT_KINDS)}")
+            raise typer.BadParameter(f"{quoted(kind)} is not one of {', '.join(EXPORT_KINDS)}")
     return kinds
 
 
@@ -118,16 +118,20 @@ def export(
         list[str],
         typer.Argument(help=f"What to write: {', '.join(EXPORT_KINDS)}.", metavar="KIND...", callback=_check_kinds),
     ],
-    out: Annotated[Path | None, typer.Option(help="Write here; by default into the folder of the selection.")] = None,
-    video: Annotated[str | None, typer.Option(help="Where the video lies now; by default where it was.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; default: the folder of the selection.")
+    ] = None,
+    video: Annotated[str | None, typer.Option(help="Path of the video, if it has moved.")] = None,
     exact: Annotated[
         bool,
-        typer.Option("--exact", help="mp4: cut at the frame and encode anew; else from the I-frame before, as it is."),
+        typer.Option(
+            "--exact", help="mp4: cut at the exact frame and re-encode; default: copy from the I-frame before."
+        ),
     ] = False,
 ) -> None:
-    """Write the selection in FOLDER for other programs, and print the names of the files.
+    """Write the selection in FOLDER as files for other programs, and print their names.
 
-    mp4, gif and webp: a file a clip. csv: two tables. edl, otio: timelines of editors. vtt: chapters. label-studio.
+    mp4, gif, webp: one file per clip. csv: two tables. edl, otio: timelines for editors. vtt: chapters. label-studio.
 
     Example: kframes export out/ mp4 otio --out cuts/
     """

@@ -178,7 +178,7 @@ def load_plan(setup: Setup) -> Plan:
     if any(one.reads_scores for one in names) and setup.scorer is None:
         reading = ", ".join(one.label for one in names if one.reads_scores)
         raise ValueError(
-            f"{reading} read scores of frames: name a --scorer, as openclip:ARCH/WEIGHTS, nano, or a .jsonl "
+            f"{reading} read scores of frames: name a --scorer, such as openclip:ARCH/WEIGHTS, nano, or a .jsonl "
             "file of scores"
         )
     models = {one.label: _load_clips(one, setup) for one in names if one.base == KFRAMES}

@@ -149,7 +149,7 @@ def keep_shard(items: Sequence[Item], shard: str) -> list[Item]:
     """
     first, slash, last = shard.partition("/")
     if not (slash and first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last)):
-        raise ValueError(f"a shard is i/n with 1 <= i <= n, as 2/8; got {shard!r}")
+        raise ValueError(f"a shard is i/n with 1 <= i <= n, such as 2/8; got {shard!r}")
     names = sorted({item.video.name for item in items})
     mine = set(names[int(first) - 1 :: int(last)])
     return [item for item in items if item.video.name in mine]

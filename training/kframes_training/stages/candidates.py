@@ -30,7 +30,7 @@ def candidates(
     """Decode the candidates of VIDEOS into OUT, one file per video. If it is stopped, run it again to resume."""
     width, mark, height = size.partition("x")
     if not (mark and width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise typer.BadParameter(f"--size must be WIDTHxHEIGHT, as 224x168; got {size}")
+        raise typer.BadParameter(f"--size must be WIDTHxHEIGHT, such as 224x168; got {size}")
     try:
         found = [Path(source.path) for source in sources(videos)]
     except ValueError as error:

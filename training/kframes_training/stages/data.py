@@ -73,7 +73,7 @@ def read_entries(config: Mapping[str, Any]) -> list[DataEntry]:
     given = config.get("data")
     rows = [{"kind": given}] if isinstance(given, str) else given
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"data must be a list of sources, as [{{kind: {SYNTHSCENES}}}]; got {given!r}")
+        raise ValueError(f"data must be a list of sources, such as [{{kind: {SYNTHSCENES}}}]; got {given!r}")
     known = {field.name for field in fields(DataEntry)}
     entries = []
     for row in rows:

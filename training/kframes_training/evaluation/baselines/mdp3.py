@@ -43,7 +43,7 @@ def mdp3(
     """
     if features is None:
         raise ValueError(
-            "mdp3 needs the features of the frames (n, d) beside their scores; give a scorer that has them"
+            "mdp3 needs the features of the frames (n, d) as well as their scores; give a scorer that has them"
         )
     size = segment if segment is not None else 32 if faithful else 0
     points = np.asarray(features, np.float64)

@@ -69,7 +69,7 @@ def kind_of(file: Path) -> str:
         if marks <= set(first):
             return kind
     raise ValueError(
-        f"{file} is of no known data set: its first row has the fields {', '.join(sorted(first)) or 'none'}; rows "
+        f"{file} is not a known data set: its first row has the fields {', '.join(sorted(first)) or 'none'}; rows "
         'of your own need "video" and "query", or name one of ' + ", ".join(READERS)
     )
 
@@ -103,7 +103,7 @@ def read(
     options: dict[str, object] = {}
     if kind == "kfs-bench":
         if questions is None:
-            raise ValueError(f"{file.name} holds scenes alone; name the annotation of its questions too (--questions)")
+            raise ValueError(f"{file.name} holds only scenes; name the annotation of its questions too (--questions)")
         options["questions"] = questions
     elif questions is not None:
         raise ValueError(f"--questions is for kfs-bench; {file.name} is read as {kind}")

@@ -52,7 +52,7 @@ def _rows(file: Path) -> list[Row]:
             f"{file}: rows are read from .json, .jsonl, .csv and .parquet; got {file.suffix or 'no suffix'}"
         )
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{file} must hold a list of objects, one a question or video")
+        raise ValueError(f"{file} must hold a list of objects, one per question or video")
     return rows
 
 

@@ -116,7 +116,7 @@ def _affordable(found: list[Source], plan: Plan, costs: CostOptions) -> bool:
     for line in expected.lines(costs.prices):
         typer.echo(printable(f"kframes: {line}"), err=True)
     if not costs.dry_run and costs.max_cost is not None and (cost := expected.cost(*costs.prices)) > costs.max_cost:
-        raise ValueError(f"about {cost:.2f} are expected, more than --max-cost {costs.max_cost:.2f}; nothing was asked")
+        raise ValueError(f"the estimate is {cost:.2f}, more than --max-cost {costs.max_cost:.2f}; no request was sent")
     return not costs.dry_run
 
 

@@ -109,8 +109,10 @@ class OpenAIWriter:
         """One request that failed with all its retries; many on end are a server that does not work."""
         self._failures += 1
         if self._failures >= FAILURES:
-            return AnnotatorError(f"{self.url} failed at {FAILURES} requests on end ({why}); run the build again later")
-        return UnansweredError(f"the server failed at this request again and again ({why})")
+            return AnnotatorError(
+                f"{self.url} failed at {FAILURES} requests in a row ({why}); run the build again later"
+            )
+        return UnansweredError(f"the server failed at this request repeatedly ({why})")
 
     async def _create(self, messages: Any, fields: dict[str, Any]) -> Any:
         """The response; fields that the server refuses by name are changed, once each, and so from then on."""
@@ -133,7 +135,7 @@ class OpenAIWriter:
     def _completion(self, raw: Any) -> Completion:
         answer = raw.parse()
         if not getattr(answer, "choices", None):
-            raise ItemError(f"{self.url} did not answer as a chat endpoint does")
+            raise ItemError(f"{self.url} did not answer like a chat endpoint")
         choice, usage = answer.choices[0], answer.usage
         return Completion(
             choice.message.content or "",

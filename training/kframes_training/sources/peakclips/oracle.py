@@ -68,7 +68,7 @@ class SynthOracle:
     def _answer(self, prompt: Prompt) -> BaseModel:
         video = known_video(str(prompt.facts["video_id"]))
         if video is None:
-            raise ItemError(f"the oracle knows synthscenes-<seed> alone; got {prompt.facts['video_id']}")
+            raise ItemError(f"the oracle knows only synthscenes-<seed>; got {prompt.facts['video_id']}")
         truth = [true_scene(video, span) for span in prompt.facts["spans"]]
         rng = Random(f"oracle {video.id} {prompt.facts['spans']}")
         if prompt.task == "scene":

@@ -60,7 +60,9 @@ class ModelSimilarity:
         self.id = f"frames:{name}"
         selector = load_selector(name, device=device, prediction="scores")
         if not isinstance(selector, MLLMSelector):
-            raise ValueError(f"similarity frames:{name} needs a multimodal model that scores frames, as frames:nano")
+            raise ValueError(
+                f"similarity frames:{name} needs a multimodal model that scores frames, such as frames:nano"
+            )
         self.selector = selector
 
     def __call__(self, frames: Sequence[Frame], texts: Sequence[str], /) -> NDArray[np.float64]:
