@@ -312,9 +312,9 @@ class Selection:
         return write_html(replace(self, notes=(*self.notes, note)), path, None)
 
     def _check_same(self, video: OpenVideo) -> None:
-        """Raise VideoError where the video does not give the frames of this selection, or those of another k may move."""
+        """Raise VideoError if the video does not give the frames of this selection, or frames of another k may move."""
         if video.is_damaged.any():
-            raise VideoError(f"{printable(self.video)} has damaged pictures, from which frames are moved away")
+            raise VideoError(f"{printable(self.video)} has damaged pictures, and frames move away from them")
         again = choose_times(video, self.clips, self.k, self.sampling, nearest=self.nearest, scenes=self.scenes)[0]
         if again != self.timestamps:
             raise VideoError(f"{printable(self.video)}: opened again, it no longer has the frames of this selection")

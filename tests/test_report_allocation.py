@@ -39,7 +39,8 @@ def random_film(seed: int) -> tuple[SimpleNamespace, dict[str, Any], SamplingOpt
     if rng.random() < 0.7:  # B-frames need the frame behind them too
         needed = np.where((needed % 3 == 1) | is_i_frame, needed, needed + 2 - needed % 2)
     needed = needed * is_i_frame.any()
-    video = SimpleNamespace(timestamps=times, needed=needed, duration=duration, is_damaged=np.zeros(len(times), np.bool_))
+    damaged = np.zeros(len(times), np.bool_)
+    video = SimpleNamespace(timestamps=times, needed=needed, duration=duration, is_damaged=damaged)
     cuts = np.unique(np.concatenate([[0.0], rng.uniform(0, duration, rng.integers(0, 40)), [duration]])).tolist()
     scenes = list(pairwise(cuts))
     spans = check_spans(random_spans(rng, int(rng.integers(0, 3)), duration)) if rng.random() < 0.3 else ()
