@@ -413,7 +413,7 @@ def test_the_model_follows_the_url() -> None:
     ("url", "message"),
     [
         ("http://host/v1", r'http://host/v1 names no model; add its name after a #, as "http://host/v1#model"'),
-        ("http://host/v1#", "says no model"),
+        ("http://host/v1#", "names no model"),
         ("ftp://host/v1#m", r"must be an http\(s\) URL.*got 'ftp://host/v1'"),
         ("http://#m", r"must be an http\(s\) URL"),
         ("http://host:port/v1#m", "is not valid"),
