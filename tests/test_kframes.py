@@ -190,9 +190,8 @@ def test_what_comes_nearest_is_shown_where_no_clip_is_claimed(tmp_path):
 
 
 def test_fewer_frames_than_k_is_noted():
-    assert any(
-        "has only 981 frames, but 1000" in note for note in sentences(KFrames(nothing).select(SAMPLE, QUERY, 1000).notes)
-    )
+    notes = sentences(KFrames(nothing).select(SAMPLE, QUERY, 1000).notes)
+    assert any("has only 981 frames, but 1000" in note for note in notes)
 
 
 def test_a_full_clip_is_noted():
