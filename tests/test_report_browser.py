@@ -146,7 +146,7 @@ def test_a_video_beside_the_page_plays_from_the_clip(
         wait_until(page, "document.querySelector('video').currentTime > 22.05")
         assert page.evaluate("document.querySelector('video').currentTime") < 28
         page.keyboard.press("Escape")
-        assert page.evaluate("document.querySelector('video').paused")
+        wait_until(page, "document.querySelector('video').paused")
 
 
 def test_a_report_without_its_video_shows_its_own_frames(browser: Any, selection: Selection, tmp_path: Path) -> None:
