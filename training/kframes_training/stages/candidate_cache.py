@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from kframes_plugin.chat.images import jpeg
+from kframes_plugin.output.whole import draft_of
 from kframes_plugin.types import Candidates, Frame
 from kframes_plugin.video import OpenVideo
 
@@ -46,6 +47,7 @@ class CandidateCache:
 
         Raises:
             VideoError: it cannot be read.
+            KFramesError: its candidates cannot be written.
         """
         if video not in self._held:
             self._held[video] = self._read(video)
@@ -70,7 +72,6 @@ class CandidateCache:
         with OpenVideo(video) as opened:
             frames = opened.candidates(self.candidates, self.size)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
             _pack(frames, path)
             return _unpack(path)  # what every later epoch sees
         return frames
@@ -97,9 +98,8 @@ def _pack(frames: Candidates, path: Path) -> None:
         "durations": np.array([frame.duration for frame in frames]),
         "duration": np.array([frames.duration]),
     }
-    own = path.with_suffix(f".{os.getpid()}.part")
-    save_file(tensors, own)
-    own.replace(path)
+    with draft_of(path) as draft:
+        save_file(tensors, draft)
 
 
 def _unpack(path: Path) -> Candidates:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from tqdm.auto import tqdm
 
-from kframes_plugin.errors import VideoError
+from kframes_plugin.errors import KFramesError
 from kframes_plugin.text import printable
 from kframes_training.sources.peakclips.media import sources
 from kframes_training.stages.candidate_cache import CandidateCache
@@ -53,6 +53,6 @@ def decode(cache: CandidateCache, video: Path) -> str:
         path = cache.path_of(video)
         if path is None or not path.is_file():
             cache(video)
-    except (VideoError, OSError) as error:
+    except (KFramesError, OSError) as error:
         return str(error)
     return ""
